@@ -1,0 +1,47 @@
+"""The SQL this room defines in the journal: macros that answer about a moment.
+
+The journal runs `definitions()` when it opens, after its own tables stand. Public are `state_at`,
+`record_at`, `state_before` and `record_before` (contract, section 5); the schema `answer` holds their parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from cdc.change.order import READ_MARGIN_MS
+
+NO_CUT = 2**63 - 1
+"""Greater than any ordinal: a question that is not cut before a change."""
+
+_IN_ORDER = (
+    "fold_key",
+    "stream_of",
+    "stretches",
+    "holes",
+    "stopped",
+    "items",
+    "folded",
+    "state_at",
+    "record_at",
+    "history",
+)
+
+
+def definitions(read_margin_ms: int = READ_MARGIN_MS) -> Sequence[str]:
+    """Statements that create or replace every macro of this room, in order.
+
+    `read_margin_ms` is how far past a read a change may lie that the row already holds; other values than
+    the default are for the test that shows why it is what it is.
+    """
+    return (
+        "CREATE SCHEMA IF NOT EXISTS answer",
+        f"CREATE OR REPLACE MACRO answer.read_margin() AS INTERVAL {int(read_margin_ms)} MILLISECONDS",
+        f"CREATE OR REPLACE MACRO answer.no_cut() AS {NO_CUT}::BIGINT",
+        *(sql(name) for name in _IN_ORDER),
+    )
+
+
+def sql(name: str) -> str:
+    """The text of a SQL file of this room, by its name."""
+    return files("cdc.answer").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,59 @@
+"""Questions about the journal itself: how far it is, what it covers, which alerts were raised."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cdc.answer.answers import Answer, instant, number_of_cursor, rows_of, to_cursor
+from cdc.answer.definitions import sql
+from cdc.answer.entities import entity_named
+from cdc.errors import BadArgument
+
+ALERTS_DEFAULT = 20
+ALERTS_MAX = 1_000
+
+_ALERT_JSON = frozenset({"kinds", "actors", "targets", "samples", "evidence", "setup_before"})
+
+
+def status(reader: Any) -> Answer:
+    """A row for the journal, each channel, entity, unfinished job, and what is kept raw; what is wrong is a reason."""
+    columns, rows = rows_of(reader.execute(sql("status")))
+    missing = reader.execute(sql("missing")).fetchall()
+    reasons = [_missing_sentence(*row) for row in missing]
+    return Answer(columns=columns, rows=rows, complete=not reasons, reasons=reasons)
+
+
+def coverage(reader: Any, entity: str | None = None) -> Answer:
+    """Stretches of time, live, lost, repaired or unknown: of the journal, or of one entity. Errors: NotFound."""
+    name = entity_named(reader, entity) if entity else None
+    columns, rows = rows_of(reader.execute(sql("coverage"), {"entity": name}))
+    missing = reader.execute(sql("missing")).fetchall()
+    reasons = [_missing_sentence(*row) for row in missing if name is None or row[0] in (None, name)]
+    return Answer(columns=columns, rows=rows, complete=not reasons, reasons=reasons)
+
+
+def alerts(reader: Any, limit: int = ALERTS_DEFAULT, cursor: str | None = None) -> Answer:
+    """The latest version of each alert, the newest first. Errors: BadArgument."""
+    if not 1 <= limit <= ALERTS_MAX:
+        raise BadArgument(f"a page has 1 to {ALERTS_MAX} alerts, not {limit}", do="page with the cursor")
+    skip = number_of_cursor(cursor, 2**31) or 0
+    columns, found = rows_of(reader.execute(sql("alerts"), {"limit": limit + 1, "skip": skip}))
+    following = to_cursor(skip + limit) if len(found) > limit else None
+    rows = [
+        tuple(
+            json.loads(v) if c in _ALERT_JSON and v is not None else v
+            for c, v in zip(columns, row, strict=True)
+        )
+        for row in found[:limit]
+    ]
+    return Answer(columns=columns, rows=rows, next=following)
+
+
+def _missing_sentence(
+    entity: str | None, channel: str | None, from_at: Any, to_at: Any, what: str, reason: str, stretches: int
+) -> str:
+    where = entity or channel or "everything"
+    until = f"to {instant(to_at)}" if to_at else "still"
+    more = f", and {stretches - 1} more" if stretches > 1 else ""
+    return f"{where}: {what} from {instant(from_at)} {until}, {reason.rstrip('.')}{more}"

@@ -1,0 +1,157 @@
+"""A person's own SQL: one SELECT, in a read-only transaction, with limits.
+
+DuckDB's own parser decides what the statement is (reliability.md, "Security"). The instance runs with
+external access off, so no file is read whatever the statement says; what would change the instance itself
+(checkpoints, logs) is refused by name. A timer interrupts what runs too long.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from cdc.answer.answers import Answer
+from cdc.errors import BadArgument
+
+ROWS_DEFAULT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """What one statement may take: rows and bytes of its result, and seconds of its run."""
+
+    rows_max: int = 10_000
+    bytes_max: int = 32_000_000
+    run_s_max: float = 10.0
+
+
+LIMITS = QueryLimits()
+CHUNK_ROWS = 2_000
+"""Rows fetched at a time: bytes are counted between chunks."""
+
+REFUSED_FUNCTIONS = frozenset(
+    {
+        "checkpoint", "force_checkpoint", "enable_logging", "disable_logging", "set_log_level",
+        "truncate_duckdb_logs", "write_log", "enable_profiling", "disable_profiling", "query", "query_table",
+    }
+)  # fmt: skip
+"""Functions that change the instance, or hide a statement in a text."""
+
+_DO = "ask one SELECT over the public views, like SELECT count(*) FROM changes"
+
+
+def query(reader: Any, sql: str, limit: int = ROWS_DEFAULT, limits: QueryLimits = LIMITS) -> Answer:
+    """The rows of one SELECT. Cut off where a limit is met, which makes the answer incomplete and is said.
+
+    Errors: BadArgument for anything that is not one SELECT, that the database refuses, or that takes too long.
+    """
+    if not 1 <= limit <= limits.rows_max:
+        raise BadArgument(f"a query gives 1 to {limits.rows_max} rows, not {limit}", do="narrow the query")
+    table, cut_by = query_arrow(reader, sql, limit, limits)
+    columns = table.column_names
+    values = [column.to_pylist(maps_as_pydicts="lossy") for column in table.columns]
+    rows = list(zip(*values, strict=True))
+    return Answer(columns=columns, rows=rows, complete=not cut_by, reasons=[cut_by] if cut_by else ())
+
+
+def query_arrow(reader: Any, sql: str, limit: int, limits: QueryLimits = LIMITS) -> tuple[pa.Table, str]:
+    """The same as an Arrow table, and a sentence where it was cut off (else empty)."""
+    cursor = reader.cursor()
+    try:
+        statement = _the_select(cursor, sql)
+        with _translated(limits), _interrupted_after(cursor, limits.run_s_max):
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            return _taken(cursor.execute(statement).to_arrow_reader(CHUNK_ROWS), limit, limits.bytes_max)
+    finally:
+        cursor.close()  # ends its transaction
+
+
+def _taken(batches: Any, limit: int, bytes_max: int) -> tuple[pa.Table, str]:
+    taken: list[pa.RecordBatch] = []
+    rows = size = 0
+    cut_by = ""
+    for batch in batches:
+        if rows + batch.num_rows > limit:
+            batch, cut_by = batch.slice(0, limit - rows), f"cut off after {limit} rows"
+        if size + batch.nbytes > bytes_max:
+            fitting = int(batch.num_rows * (bytes_max - size) / batch.nbytes)
+            batch, cut_by = (
+                batch.slice(0, fitting),
+                f"cut off after {rows + fitting} rows, at {bytes_max} bytes",
+            )
+        taken.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if cut_by:
+            break
+    return pa.Table.from_batches(taken, schema=batches.schema), cut_by
+
+
+def _the_select(cursor: Any, sql: str) -> Any:
+    """The one statement, which the parser calls SELECT and which calls nothing that is refused."""
+    try:
+        statements = cursor.extract_statements(sql)
+    except duckdb.Error as error:
+        raise BadArgument(f"this is not SQL: {_first_line(error)}", do=_DO) from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise BadArgument("only one SELECT can be asked here", do=_DO)
+    refused = REFUSED_FUNCTIONS & set(_functions(cursor, statements[0].query))
+    if refused:
+        raise BadArgument(f"{sorted(refused)[0]}() cannot be called here", do=_DO)
+    return statements[0]
+
+
+def _functions(cursor: Any, sql: str) -> Iterator[str]:
+    """Names of all functions a SELECT calls, as the parser sees them; none of what it cannot write down."""
+    try:
+        text = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()[0]
+    except duckdb.Error as error:
+        raise BadArgument(f"this cannot be asked here: {_first_line(error)}", do=_DO) from error
+    tree = json.loads(text)
+    if tree.get("error"):
+        raise BadArgument(f"this cannot be asked here: {tree.get('error_message', '')}", do=_DO)
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if isinstance(name := node.get("function_name"), str):
+                yield name.lower()
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+
+
+@contextmanager
+def _interrupted_after(cursor: Any, seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, cursor.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def _translated(limits: QueryLimits) -> Iterator[None]:
+    """DuckDB's errors as ours. A fatal one is not the asker's: it goes on to whoever watches the process."""
+    try:
+        yield
+    except duckdb.FatalException:
+        raise
+    except duckdb.InterruptException as error:
+        raise BadArgument(
+            f"the query was stopped after {limits.run_s_max:g} s", do="narrow it, or work on a snapshot"
+        ) from error
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise BadArgument(f"the query was refused: {_first_line(error)}", do=_DO) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n", 1)[0].strip()

@@ -1,0 +1,272 @@
+"""The questions: each a function of a reader (a DuckDB cursor) that gives an `Answer`.
+
+`state`, `record` and `history` are here; `status`, `coverage` and `alerts` are in `overview.py`, a person's
+own SQL in `query.py`. Callers find all of them under this name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from cdc.answer.answers import (
+    UNKNOWN,
+    Answer,
+    Value,
+    dicts_of,
+    instant,
+    number_of_cursor,
+    rows_of,
+    text_of_cursor,
+    to_cursor,
+)
+from cdc.answer.definitions import sql
+from cdc.answer.entities import entity_named, record_id_of
+from cdc.answer.overview import alerts, coverage, status
+from cdc.answer.query import QueryLimits, query
+from cdc.answer.times import Moment, moment, newest_org_time
+from cdc.errors import BadArgument, NotFound
+
+__all__ = [
+    "UNKNOWN",
+    "Answer",
+    "QueryLimits",
+    "Value",
+    "alerts",
+    "coverage",
+    "history",
+    "query",
+    "record",
+    "state",
+    "status",
+]
+
+ROWS_DEFAULT = 100
+ROWS_MAX = 10_000
+"""Rows of one page: what is built in memory for one answer."""
+
+IDS_ONE_BY_ONE_MAX = 10
+"""So many records asked for by id are each looked up alone; more are picked out of one pass between them."""
+
+PLACE_MAX = 2**126
+"""Greater than any place in a history (fold_key.sql), and a number SQL can still compare with."""
+
+REASONS_MAX = 5
+STRETCHES_MAX = 20
+
+_EVERY_ID = ("", "~")
+"""Bounds around any record id: letters and digits."""
+
+_STATE_COLUMNS = (
+    "record_id",
+    "status",
+    "fields",
+    "unknown_fields",
+    "last_change_seq",
+    "known_since",
+    "inferred_since",
+    "complete",
+    "incomplete_reason",
+)
+
+
+def state(
+    reader: Any,
+    entity: str,
+    ids: Sequence[str] = (),
+    at: str | datetime | None = None,
+    before: str | int | None = None,
+    limit: int = ROWS_DEFAULT,
+    cursor: str | None = None,
+) -> Answer:
+    """Records of an entity at a time or before a change, in the order of their ids.
+
+    `fields` maps a field to its value; a missing field is not known (`unknown_fields` lists those that
+    something named), None is null. Errors: BadArgument, NotFound (entity, or none of the ids).
+    """
+    name, when = entity_named(reader, entity), moment(reader, at, before)
+    _check(limit)
+    following = None
+    if ids:
+        wanted = sorted({record_id_of(i) for i in ids})[:limit]
+        ranges = [(i, i) for i in wanted] if len(wanted) <= IDS_ONE_BY_ONE_MAX else [(wanted[0], wanted[-1])]
+    else:
+        wanted = _page_of_ids(reader, name, text_of_cursor(cursor), limit + 1)
+        following = to_cursor(wanted[limit - 1]) if len(wanted) > limit else None
+        wanted = wanted[:limit]
+        ranges = [(wanted[0], wanted[-1])] if wanted else []
+    found = {row["record_id"]: row for bounds in ranges for row in _states(reader, name, when, bounds)}
+    rows = [found[i] for i in wanted if i in found]
+    notes = _not_there(reader, name, [i for i in wanted if i not in found], when) if ids else []
+    reasons = _reasons(rows)
+    span = (wanted[0], wanted[-1]) if wanted else _EVERY_ID
+    return Answer(
+        columns=_STATE_COLUMNS,
+        rows=[tuple(row[c] for c in _STATE_COLUMNS) for row in rows],
+        complete=not reasons,
+        reasons=reasons,
+        notes=[*_notes(reader, name, when), *notes],
+        known_since=_known_since(rows),
+        stretches=_crossed(reader, name, when, span, _known_since(rows)),
+        next=following,
+    )
+
+
+def record(
+    reader: Any,
+    entity: str,
+    record_id: str,
+    at: str | datetime | None = None,
+    before: str | int | None = None,
+) -> Answer:
+    """One record at a time or before a change, a row a field, with the change that set it.
+
+    Of a field that is not known `known` is false and `value` None. Errors: BadArgument, NotFound.
+    """
+    name, full_id = entity_named(reader, entity), record_id_of(record_id)
+    when = moment(reader, at, before)
+    whole = _states(reader, name, when, (full_id, full_id))
+    if not whole:
+        notes = _not_there(reader, name, [full_id], when)
+        return Answer(columns=("field", "value", "known"), rows=(), notes=notes)
+    parameters = {"entity": name, "id": full_id, **when.parameters}
+    columns, rows = rows_of(reader.execute(sql("record_rows"), parameters))
+    reasons = _reasons(whole)
+    return Answer(
+        columns=columns,
+        rows=rows,
+        complete=not reasons,
+        reasons=reasons,
+        notes=[f"{full_id} was {whole[0]['status']} {when.words()}", *_notes(reader, name, when)],
+        known_since=_known_since(whole),
+        stretches=_crossed(reader, name, when, (full_id, full_id), _known_since(whole)),
+    )
+
+
+def history(
+    reader: Any,
+    entity: str,
+    record_id: str,
+    at: str | datetime | None = None,
+    before: str | int | None = None,
+    limit: int = ROWS_DEFAULT,
+    cursor: str | None = None,
+) -> Answer:
+    """Every change of a record up to a moment, oldest first, each field with its `Value` before and after.
+
+    Overflows and wildcard ids of the entity are among them, since they concern the record. `counts` is false
+    for a full state that says nothing (not settled, or read inside a hole). Errors: BadArgument, NotFound.
+    """
+    name, full_id = entity_named(reader, entity), record_id_of(record_id)
+    when = moment(reader, at, before)
+    _check(limit)
+    place = number_of_cursor(cursor, PLACE_MAX)
+    parameters = {
+        "entity": name,
+        "id": full_id,
+        "after": "-1" if place is None else str(place),  # text: wider than what a parameter carries
+        "limit": limit + 1,
+        **when.parameters,
+    }
+    found = dicts_of(reader.execute(sql("history_rows"), parameters))
+    if not any(row["record_id"] == full_id for row in found) and place is None:
+        return Answer(columns=(), rows=(), notes=_not_there(reader, name, [full_id], when))
+    following = to_cursor(found[limit - 1]["place"]) if len(found) > limit else None
+    rows = [{**row, "fields": _before_and_after(row["fields"])} for row in found[:limit]]
+    columns = [c for c in rows[0] if c != "place"] if rows else []
+    whole = _states(reader, name, when, (full_id, full_id))
+    reasons = _reasons(whole)
+    return Answer(
+        columns=columns,
+        rows=[tuple(row[c] for c in columns) for row in rows],
+        complete=not reasons,
+        reasons=reasons,
+        notes=_notes(reader, name, when),
+        known_since=_known_since(whole),
+        stretches=_crossed(reader, name, when, (full_id, full_id), None),
+        next=following,
+    )
+
+
+def _before_and_after(fields: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Value]]:
+    return {
+        f["field"]: {
+            "before": Value(f["before"]) if f["before_known"] else UNKNOWN,
+            "after": Value(f["after"]) if f["after_known"] else UNKNOWN,
+        }
+        for f in fields
+    }
+
+
+def _states(reader: Any, entity: str, when: Moment, bounds: tuple[str, str]) -> list[dict[str, Any]]:
+    parameters = {"entity": entity, "lo": bounds[0], "hi": bounds[1], **when.parameters}
+    return dicts_of(reader.execute(sql("state_rows"), parameters))
+
+
+def _page_of_ids(reader: Any, entity: str, after: str, limit: int) -> list[str]:
+    parameters = {"entity": entity, "after": after, "limit": limit}
+    return [row[0] for row in reader.execute(sql("state_ids"), parameters).fetchall()]
+
+
+def _not_there(reader: Any, entity: str, ids: Sequence[str], when: Moment) -> list[str]:
+    """Sentences for records that did not exist yet. Errors: NotFound for one that was never seen."""
+    notes = []
+    for record_id in ids:
+        first = reader.execute(sql("first_change"), {"entity": entity, "id": record_id}).fetchone()
+        if first[0] is None:
+            raise NotFound(
+                "this record was never seen", where=f"{entity} {record_id}", do="check the id and the entity"
+            )
+        notes.append(f"{record_id} did not exist {when.words()}: it was created at {instant(first[0])}")
+    return notes
+
+
+def _reasons(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why records are not complete: the reason of one, or counts of the most frequent ones."""
+    reasons = [row["incomplete_reason"] for row in rows if not row["complete"]]
+    if len(rows) == 1 or not reasons:
+        return reasons
+    counts: dict[str, int] = {}
+    for reason in reasons:
+        for part in reason.split("; "):
+            counts[part] = counts.get(part, 0) + 1
+    most = sorted(counts.items(), key=lambda pair: -pair[1])[:REASONS_MAX]
+    return [
+        f"{len(reasons)} of {len(rows)} records are not complete",
+        *(f"{part} ({count} of them)" for part, count in most),
+    ]
+
+
+def _known_since(rows: Sequence[Mapping[str, Any]]) -> datetime | None:
+    """The time from which all of them are known; None if of one it is not."""
+    times = [row["known_since"] for row in rows]
+    return max(times) if times and None not in times else None
+
+
+def _notes(reader: Any, entity: str, when: Moment) -> list[str]:
+    """What the moment is, and where it cuts."""
+    notes = []
+    newest = newest_org_time(reader)
+    if when == Moment() and newest is not None:
+        notes.append(f"now: everything recorded, up to {instant(newest)} of the org's time")
+    sides = reader.execute(sql("boundary"), {"entity": entity, **when.parameters}).fetchone()
+    if sides is not None and sides[0]:
+        notes.append(f"{when.words()} cuts transaction {sides[2]} in two")
+    elif sides is not None and sides[1]:
+        notes.append(f"{when.words()} parts changes of the same second")
+    return notes
+
+
+def _crossed(
+    reader: Any, entity: str, when: Moment, bounds: tuple[str, str], since: datetime | None
+) -> list[Mapping[str, Any]]:
+    """Stretches that were lost, repaired or unknown inside the time asked about."""
+    parameters: dict[str, Any] = {"entity": entity, "since": since, "limit": STRETCHES_MAX}
+    parameters |= {"lo": bounds[0], "hi": bounds[1], **when.parameters}
+    return list(dicts_of(reader.execute(sql("crossed"), parameters)))
+
+
+def _check(limit: int) -> None:
+    if not 1 <= limit <= ROWS_MAX:
+        raise BadArgument(f"a page has 1 to {ROWS_MAX} rows, not {limit}", do="page with the cursor")

@@ -1,0 +1,1 @@
+"""Bytes and columns: Salesforce's schemas, splitting, framing, and batches decoded to Arrow."""

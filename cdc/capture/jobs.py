@@ -1,0 +1,75 @@
+"""Jobs as they stand in the log: a request, its cursor, its end; the latest record of an id counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import schemas.own as own
+from cdc.ports.log import LogRecord
+from cdc.ports.types import Millis, Ordinal
+
+REQUESTED, RUNNING, ENDED, FAILED = "requested", "running", "ended", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scan or re-read; the fields are those of `schemas/job.avsc`."""
+
+    job_id: str
+    kind: str
+    entity: str
+    reason: str
+    requested_by: str
+    requested_at: Millis
+    record_ids: tuple[str, ...] = ()
+    anchor_at: Millis = Millis(0)
+    state: str = REQUESTED
+    after_ordinal: Ordinal = Ordinal(0)
+    read_to: Millis = Millis(0)
+    cursor: str = ""
+    rows: int = 0
+    rows_total: int = -1
+    started_at: Millis = Millis(0)
+    finished_at: Millis = Millis(0)
+    error: str = ""
+
+    @staticmethod
+    def from_record(record: LogRecord) -> Job:
+        """Errors: ValueError for bytes that are not a job."""
+        values = own.decode("job", record.value)
+        values["record_ids"] = tuple(values["record_ids"])
+        return Job(**values)
+
+    def to_record(self) -> LogRecord:
+        values: dict[str, Any] = asdict(self)
+        values["record_ids"] = list(self.record_ids)
+        return LogRecord("jobs", self.job_id, own.encode("job", values))
+
+    @property
+    def open(self) -> bool:
+        return self.state in (REQUESTED, RUNNING)
+
+    def again(self) -> Job:
+        """The same work from its beginning, under an id of its own: rows of the attempt before do not count."""
+        stem, _, number = self.job_id.rpartition(".")
+        attempt = int(number) + 1 if stem and number.isdigit() else 2
+        return replace(
+            self,
+            job_id=f"{stem or self.job_id}.{attempt}" if number.isdigit() else f"{self.job_id}.2",
+            state=REQUESTED,
+            cursor="",
+            rows=0,
+            rows_total=-1,
+            after_ordinal=Ordinal(0),
+            read_to=Millis(0),
+            error="",
+        )
+
+
+def baseline_due(jobs: Mapping[str, Job], entity: str) -> bool:
+    """True where no baseline of the entity has ended or is under way."""
+    return not any(
+        job.kind == "baseline" and job.entity == entity and job.state != FAILED for job in jobs.values()
+    )

@@ -1,0 +1,34 @@
+"""What the recorder is told, and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cdc.ports.source import Start
+
+TRANSACTION_RECORDS_MAX = 10_000
+"""Changes in one log transaction; keeps it well under the second it may be open."""
+TRANSACTION_GATHER_MS = 20
+"""How long the writer waits for more before it writes what it has."""
+QUEUED_EVENTS_MAX = 20_000
+"""Events waiting for the writer; beyond it the channels stop asking for more (back-pressure)."""
+SEEN_PAIRS_MAX = 500_000
+"""(event id, record id) pairs remembered to drop repeats: about 100 MB at most."""
+SEEN_PAIRS_RESTORED_MAX = 100_000
+"""Of those, how many are read back from the log at start: a second or two of reading."""
+DELIVERY_LIMIT_PAUSE_MAX_S = 900.0
+"""reliability.md: growing pauses of at most 15 minutes while the delivery allocation is used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOptions:
+    """Channels to record, entities to read in full, and where to begin where nothing is stored."""
+
+    org: str
+    owner: str
+    channels: tuple[str, ...]
+    platform_events: tuple[str, ...] = ()
+    entities: tuple[str, ...] = ()
+    start: Start = Start.LATEST
+    baseline: bool = True
+    registry: bool = False

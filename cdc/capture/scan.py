@@ -1,0 +1,199 @@
+"""Reading an entity or some records in full, as a job that survives a kill.
+
+The rule of full states (architecture.md): before the read begins the job notes the last ordinal recorded;
+each row carries it, with an org time taken after the row was read. A page's rows and the cursor behind them
+are one transaction. A scan that resumes keeps its first `after_ordinal`: the query may be as old as that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import schemas.own as own
+from cdc.avro.own import encode_record_states
+from cdc.capture.jobs import ENDED, FAILED, RUNNING, Job
+from cdc.capture.writer import Control, Item, Rows
+from cdc.change.names import change_topic
+from cdc.change.order import READ_MARGIN_MS
+from cdc.errors import BadArgument, CdcError, CursorExpired, NotFound
+from cdc.logs import Event
+from cdc.ports.log import LogRecord
+from cdc.ports.org import EntityDescription, Org, Page
+from cdc.ports.types import Millis, Ordinal, RecordId
+
+IDS_PER_READ_MAX = 200
+"""One query's `Id IN (…)` list; also what a collection call takes (protocol reference, section 5)."""
+
+NOT_STREAMED = frozenset(
+    {
+        "Id",
+        "IsDeleted",
+        "SystemModstamp",
+        "LastActivityDate",
+        "LastViewedDate",
+        "LastReferencedDate",
+        "PhotoUrl",
+        "MasterRecordId",
+        "JigsawContactId",
+    }
+)
+"""Fields no event carries (protocol reference, section 2.11): never claimed as live, so not recorded as state."""
+
+
+@dataclass(slots=True)
+class Scanner:
+    """Runs one job at a time. `put` hands an item to the writer and returns when it is committed."""
+
+    org: Org
+    put: Callable[[Item], Awaitable[None]]
+    last_ordinal: Callable[[], Ordinal]
+    org_time: Callable[[Millis], None]
+    logger: Any
+
+    async def run(self, job: Job) -> Job:
+        """The job to its end, or to its failure, which is recorded too. Errors: RetryLater (call again)."""
+        try:
+            description = await self.describe(job.entity)
+            if job.state != RUNNING:
+                job = await self._begin(job, description)
+            if job.record_ids:
+                return await self._read_ids(job, description)
+            return await self._read_all(job, description)
+        except CursorExpired:
+            await self._save(replace(job, state=FAILED, error="its query cursor expired; it begins again"))
+            return job.again()
+        except (BadArgument, NotFound) as error:
+            failed = replace(job, state=FAILED, error=error.sentence())
+            await self._save(failed)
+            self.logger.warning(Event.SCAN_FAILED, job=job.job_id, error=error.sentence())
+            return failed
+
+    async def describe(self, entity: str) -> EntityDescription:
+        """The entity's description, written to the log so that readers know what this user may read."""
+        description = await self.org.describe(entity)
+        self.org_time(description.org_time)
+        await self.put(Control((description_record(description),)))
+        return description
+
+    async def _begin(self, job: Job, description: EntityDescription) -> Job:
+        """Fix what the rows will carry, before anything is read."""
+        if not description.queryable:
+            raise BadArgument(
+                "the entity cannot be queried", where=job.entity, do="leave it out of the baseline"
+            )
+        started = description.org_time
+        job = replace(
+            job,
+            state=RUNNING,
+            after_ordinal=self.last_ordinal(),
+            # A baseline counts from the org time at which it was made, on the late side of a skewed clock.
+            anchor_at=job.anchor_at or Millis(started + READ_MARGIN_MS),
+            started_at=started,
+        )
+        await self._save(job)
+        self.logger.info(Event.SCAN_STARTED, job=job.job_id, entity=job.entity)
+        return job
+
+    async def _read_all(self, job: Job, description: EntityDescription) -> Job:
+        soql = f"SELECT {', '.join(query_fields(description))} FROM {job.entity} ORDER BY Id"
+        async for page in self.org.query(soql, deleted=True, cursor=job.cursor or None):
+            job = await self._page(job, description, page, page.cursor or "")
+            if not page.cursor:
+                break
+        return await self._end(job)
+
+    async def _read_ids(self, job: Job, description: EntityDescription) -> Job:
+        """The cursor of a read by ids is how many ids are done."""
+        done = int(job.cursor or 0)
+        fields = query_fields(description)
+        while done < len(job.record_ids):
+            ids = [RecordId(i) for i in job.record_ids[done : done + IDS_PER_READ_MAX]]
+            page = await self.org.read(job.entity, ids, fields)
+            done += len(ids)
+            job = await self._page(job, description, page, str(done))
+        return await self._end(job)
+
+    async def _page(self, job: Job, description: EntityDescription, page: Page, cursor: str) -> Job:
+        self.org_time(page.org_time)
+        job = replace(
+            job,
+            cursor=cursor,
+            rows=job.rows + len(page.rows),
+            rows_total=max(page.total, job.rows_total),
+            read_to=max(job.read_to, page.org_time),
+        )
+        states = [self._state(job, description, page, row) for row in page.rows]
+        encoded = encode_record_states(states)
+        rows = [
+            (state["record_id"], value, state["system_modstamp"] or 0)
+            for state, value in zip(states, encoded, strict=True)
+        ]
+        await self.put(Rows(change_topic(job.entity), rows, job.job_id, (job.to_record(),)))
+        self.logger.debug(Event.SCAN_PROGRESS, job=job.job_id, rows=job.rows, total=job.rows_total)
+        return job
+
+    def _state(self, job: Job, description: EntityDescription, page: Page, row: Any) -> dict[str, Any]:
+        state = self.org.row_state(description, row)
+        kind = "DELETE" if state.is_deleted else ("BASELINE" if job.kind == "baseline" else "REREAD")
+        return {
+            "entity": job.entity,
+            "record_id": state.record_id,
+            "kind": kind,
+            "source": job.kind if job.kind in ("baseline", "poll", "setup") else "reread",
+            "scan_id": job.job_id,
+            "after_ordinal": job.after_ordinal,
+            "read_to": page.org_time,
+            "anchor_at": job.anchor_at,
+            "system_modstamp": state.system_modstamp,
+            "user_id": state.user_id,
+            "values": {k: v for k, v in state.values.items() if k not in NOT_STREAMED},
+            "unknown": list(state.unknown),
+        }
+
+    async def _end(self, job: Job) -> Job:
+        job = replace(job, state=ENDED, cursor="", finished_at=job.read_to)
+        await self._save(job)
+        self.logger.info(Event.SCAN_ENDED, job=job.job_id, entity=job.entity, rows=job.rows)
+        return job
+
+    async def _save(self, job: Job) -> None:
+        await self.put(Control((job.to_record(),)))
+
+
+def query_fields(description: EntityDescription) -> list[str]:
+    """Names to select: every readable field but compounds (their parts are fields), blobs and what is calculated."""
+    names = [
+        f.name
+        for f in description.fields
+        if not f.is_compound and f.type != "base64" and (not f.calculated or f.name in NOT_STREAMED)
+    ]
+    return names if "Id" in names else ["Id", *names]  # not every entity has IsDeleted or SystemModstamp
+
+
+def description_record(description: EntityDescription) -> LogRecord:
+    """What the user may read of an entity, as a record of the `schemas` topic."""
+    body = {
+        "entity": description.entity,
+        "key_prefix": description.key_prefix,
+        "org_time": description.org_time,
+        "fields": [
+            {"name": f.name, "path": f.path, "type": f.type, "reference_to": list(f.reference_to)}
+            for f in description.fields
+            if not f.is_compound and f.name not in NOT_STREAMED
+        ],
+    }
+    key = f"describe/{description.entity}"
+    return LogRecord("schemas", key, json.dumps(body, separators=(",", ":")).encode(), schema_id=key)
+
+
+def error_sentence(error: BaseException) -> str:
+    """What a person is told of an error."""
+    return error.sentence() if isinstance(error, CdcError) else f"{type(error).__name__}: {error}"
+
+
+def coverage_record(stretch: dict[str, Any]) -> LogRecord:
+    """A stretch of time known, lost or unknown, as a record of the `coverage` topic."""
+    return LogRecord("coverage", stretch.get("entity") or stretch["channel"], own.encode("coverage", stretch))

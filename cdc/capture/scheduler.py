@@ -1,0 +1,185 @@
+"""Which scans are due, and their running: baselines nobody has taken, and requests found in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cdc.capture.backoff import Backoff
+from cdc.capture.jobs import Job, baseline_due
+from cdc.capture.options import CaptureOptions
+from cdc.capture.scan import Scanner, error_sentence
+from cdc.change.names import entity_of_topic
+from cdc.errors import RetryLater
+from cdc.logs import Event
+from cdc.ports.log import Checkpoint, LogRecord
+from cdc.ports.types import Millis
+
+if TYPE_CHECKING:
+    from cdc.capture.recorder import Recorder
+
+LOOK_EVERY_S = 0.5
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """Follows the `jobs` topic in a thread of its own and runs what is open, one job at a time."""
+
+    recorder: Recorder
+    scanner: Scanner
+    jobs: dict[str, Job] = field(default_factory=dict)
+    entities: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _described: bool = False
+
+    async def members(self, options: CaptureOptions) -> dict[str, tuple[str, ...]]:
+        """Entities per configured change channel: from the settings, the channel's own name, or the org's members."""
+        out: dict[str, tuple[str, ...]] = {}
+        asked = None
+        for channel in options.channels:
+            name = channel.removeprefix("/data/")
+            single = None if name in ("ChangeEvents",) or name.endswith("__chn") else entity_of_topic(name)
+            if single:
+                out[channel] = (single,)
+                continue
+            if options.entities and len(options.channels) == 1:
+                out[channel] = options.entities
+                continue
+            if asked is None:
+                asked = await self.recorder.org.members()
+            found = tuple(dict.fromkeys(m.entity for m in asked if m.channel == channel))
+            out[channel] = tuple(e for e in found if not options.entities or e in options.entities)
+        return out
+
+    def set_entities(self, members: dict[str, tuple[str, ...]]) -> None:
+        self.entities = members
+
+    async def run(self) -> None:
+        thread = threading.Thread(
+            target=self._follow, args=(asyncio.get_running_loop(),), name="jobs", daemon=True
+        )
+        thread.start()
+        await self._caught_up.wait()
+        await self._describe_all()
+        while True:
+            job = self._next()
+            if job is None:
+                await self.recorder.clock.sleep(LOOK_EVERY_S)
+                continue
+            await self._run(job)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def _describe_all(self) -> None:
+        """What the user may read of each entity goes into the log before its first event is judged by readers."""
+        backoff = Backoff()
+        for entity in dict.fromkeys(e for group in self.entities.values() for e in group):
+            while True:
+                try:
+                    await self.scanner.describe(entity)
+                    break
+                except RetryLater as error:
+                    await self.recorder.clock.sleep(backoff.pause_s(error.retry_after_s))
+                except Exception as error:
+                    self.recorder.org_logger.warning(
+                        Event.SCAN_FAILED, entity=entity, error=error_sentence(error)
+                    )
+                    break
+
+    def _next(self) -> Job | None:
+        """Open requests first, re-reads before baselines; then baselines nobody has taken, once everything is live."""
+        pending = [job for job in self.jobs.values() if job.open]
+        if pending:
+            return min(pending, key=lambda j: (j.kind == "baseline", j.requested_at, j.job_id))
+        if not self.recorder.options.baseline or not self._all_live():
+            return None
+        for entity in dict.fromkeys(e for group in self.entities.values() for e in group):
+            if baseline_due(self.jobs, entity):
+                attempt = sum(j.kind == "baseline" and j.entity == entity for j in self.jobs.values())
+                if attempt >= BASELINE_ATTEMPTS_MAX:
+                    continue
+                suffix = f".{attempt + 1}" if attempt else ""
+                return Job(
+                    job_id=f"baseline-{entity}{suffix}",
+                    kind="baseline",
+                    entity=entity,
+                    reason="no baseline of this entity has been taken",
+                    requested_by="capture",
+                    requested_at=self.recorder.clock.wall_ms(),
+                )
+        return None
+
+    def _all_live(self) -> bool:
+        """A baseline that began before its channel is live would leave a stretch between the two uncovered."""
+        from cdc.capture.channel import Standing
+
+        positions = self.recorder.writer.positions.channels
+        return all(
+            channel.state.standing is Standing.STOPPED or (name in positions and positions[name].live_from)
+            for name, channel in self.recorder.channels.items()
+            if name in self.entities
+        )
+
+    async def _run(self, job: Job) -> None:
+        backoff = Backoff(first_s=1.0)
+        while True:
+            self.jobs[job.job_id] = job
+            try:
+                after = await self.scanner.run(job)
+            except RetryLater as error:
+                self.recorder.org_logger.warning(
+                    Event.SCAN_FAILED, job=job.job_id, error=error.sentence(), again=True
+                )
+                await self.recorder.clock.sleep(backoff.pause_s(error.retry_after_s))
+                job = self.jobs[job.job_id]  # the follower has brought the cursor that was committed
+                continue
+            self.jobs[after.job_id] = after
+            if after.job_id != job.job_id:
+                job = after
+                continue
+            if after.read_to:
+                self.recorder.org_clock.settle(after.read_to)
+            return
+
+    def repairs(self, channel: str, anchor_at: Millis, reason: str) -> list[LogRecord]:
+        """Requests to read every entity of a channel anew, counting from the start of the hole."""
+        return [
+            Job(
+                job_id=f"repair-{entity}-{anchor_at}",
+                kind="reread",
+                entity=entity,
+                reason=reason,
+                requested_by="capture",
+                requested_at=self.recorder.clock.wall_ms(),
+                anchor_at=anchor_at,
+            ).to_record()
+            for entity in self.entities.get(channel, ())
+        ]
+
+    def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In its thread: every job record, as it comes; the first quiet moment says that all old ones are in."""
+        told = False
+        for batch in self.recorder.log.batches(Checkpoint(), topics=frozenset({"jobs"}), idle_s=0.2):
+            if self._stop.is_set() or loop.is_closed():
+                return
+            jobs = [Job.from_record(record) for record in batch.records]
+            if jobs:
+                loop.call_soon_threadsafe(self._learn, jobs)
+            elif not told:
+                told = True
+                loop.call_soon_threadsafe(self._caught_up.set)
+
+    def _learn(self, jobs: list[Job]) -> None:
+        """A job that is running here is ahead of what the log brings back."""
+        for job in jobs:
+            known = self.jobs.get(job.job_id)
+            if known is None or (known.open and (job.rows, not job.open) >= (known.rows, not known.open)):
+                self.jobs[job.job_id] = job
+
+
+BASELINE_ATTEMPTS_MAX = 3
+"""After so many failures a baseline is left to a person; `cdc coverage` shows the reason."""

@@ -1,0 +1,154 @@
+"""Verbs that run things: run, capture, journal, detect, baseline, simulator, demo, bench."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdc import logs
+from cdc.cli.render import say
+from cdc.cli.state import options
+from cdc.errors import BadArgument
+
+SHOW_LOG = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verbs."""
+    for verb in (run, capture, journal, detect, baseline, simulator, demo, bench):
+        app.command(verb.__name__)(verb)
+
+
+def run(log_level: SHOW_LOG = "info") -> None:
+    """Every role in one process: capture, journal with API, detector. Example: cdc --config acme.toml run"""
+    _live(log_level, capture=True, journal=True, detect=True)
+
+
+def capture(log_level: SHOW_LOG = "info") -> None:
+    """Only record, into the log. Example: cdc --config acme.toml capture"""
+    _live(log_level, capture=True)
+
+
+def journal(
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Set the journal aside and make it anew from the log.")
+    ] = False,
+    log_level: SHOW_LOG = "info",
+) -> None:
+    """Only the journal, with API. Example: cdc --config acme.toml journal"""
+    if rebuild:
+        path = Path(options.settings().journal.path)
+        if path.exists():
+            aside = path.with_suffix(".before-rebuild.duckdb")
+            path.replace(aside)
+            say(f"the journal was set aside as {aside}")
+    _live(log_level, journal=True)
+
+
+def detect(
+    input_file: Annotated[
+        str | None, typer.Option("--input", help="Judge a recorded stream: Parquet or NDJSON.")
+    ] = None,
+    output_file: Annotated[
+        str | None, typer.Option("--output", help="Where its alerts go, NDJSON; - is stdout.")
+    ] = None,
+    state_file: Annotated[str | None, typer.Option("--state", help="What was learned; kept here.")] = None,
+    log_level: SHOW_LOG = "info",
+) -> None:
+    """Only the detector; with --input, over a file. Example: cdc detect --input day.parquet --output alerts.ndjson"""
+    if input_file is None:
+        if output_file or state_file:
+            raise BadArgument("--output and --state go with --input")
+        _live(log_level, detect=True)
+        return
+    from cdc.detect.files import judge_file
+
+    judge_file(input_file, output_file or "-", state_file)
+
+
+def baseline(
+    entities: Annotated[list[str], typer.Argument(metavar="ENTITY...", help="API names, like Account.")],
+) -> None:
+    """Ask the running recorder for a full read. Example: cdc baseline Account Contact"""
+    from cdc.serve.client import is_running, post
+
+    settings = options.settings()
+    if not is_running(settings):
+        raise BadArgument(
+            "nothing is running that could read",
+            where=settings.api.listen,
+            do="start `cdc run` or `cdc journal`",
+        )
+    for entity in entities:
+        answer = post(settings, "/api/v1/baselines", {"entity": entity})
+        say(f"{entity}: requested as {answer['job_id']}; `cdc coverage {entity}` shows it")
+
+
+def simulator(
+    listen: Annotated[str, typer.Option(help="HOST:PORT of REST, OAuth and control.")] = "127.0.0.1:8443",
+    pubsub_listen: Annotated[str, typer.Option(help="HOST:PORT of gRPC.")] = "127.0.0.1:7443",
+    tls: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Make a throw-away CA there; speak TLS.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything that happens.")] = 1,
+    workload: Annotated[str | None, typer.Option(metavar="FILE", help="What goes on in the org.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(metavar="SPEC", help="A fault by name.")] = None,
+    keepalive_s: Annotated[float, typer.Option(help="Seconds between empty responses.")] = 60.0,
+    ready_json: Annotated[
+        bool, typer.Option("--ready-json", help="Say addresses and secrets as JSON.")
+    ] = False,
+) -> None:
+    """A Salesforce org in one process. Example: cdc simulator --seed 7"""
+    from cdc.roles.simulator import run_simulator
+
+    run_simulator(
+        listen=listen,
+        pubsub_listen=pubsub_listen,
+        tls_dir=tls,
+        seed=seed,
+        workload=workload,
+        faults=tuple(fault or ()),
+        keepalive_s=keepalive_s,
+        ready_json=ready_json,
+    )
+
+
+def demo(
+    log: Annotated[str, typer.Option(help="embedded, or kafka:HOST:PORT.")] = "embedded",
+    broker: Annotated[str, typer.Option(help="The broker's version, to show.", hidden=True)] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running; Ctrl-C ends it.")] = False,
+    days: Annotated[int, typer.Option(min=0, max=90, help="Ordinary days before the runaway.")] = 28,
+) -> None:
+    """The main job end to end on a simulated org. Example: cdc demo"""
+    from cdc.roles.demo import run_demo
+
+    run_demo(log=log, broker=broker, keep=keep, days=days, say=_out)
+
+
+def bench(
+    what: Annotated[str, typer.Argument(help="all, capture, journal or detect.")] = "all",
+    changes: Annotated[int, typer.Option(min=1000, help="Changes per stage.")] = 200_000,
+    output: Annotated[str | None, typer.Option("--json", help="Write the figures there too.")] = None,
+) -> None:
+    """Each stage beside the raw parts it stands on, as ratios. Example: cdc bench --changes 100000"""
+    from cdc.roles.bench import run_bench
+
+    run_bench(what, changes, output)
+
+
+def _live(log_level: str, **parts: bool) -> None:
+    from cdc.roles.live import live
+
+    if log_level not in ("debug", "info", "warning", "error"):
+        raise BadArgument(f"{log_level!r} is not a log level", do="use debug, info, warning or error")
+    logs.configure("debug" if options.debug else log_level)
+    asyncio.run(live(options.settings(), **parts))
+
+
+def _out(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

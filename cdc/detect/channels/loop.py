@@ -1,0 +1,72 @@
+"""D3: are the same records changed again and again?"""
+
+from __future__ import annotations
+
+from math import log2
+from typing import Any
+
+from cdc.detect.episode import LOOP_CHANGES, Key
+from cdc.detect.facts import Facts
+from cdc.ports.evidence import Weight
+
+LOOPED_MIN = 25
+LEARNING_REPEATS = 16
+"""In the first week a record must be changed so often within the hour: a poll every few minutes is life."""
+
+FULL = 1.0
+PER_DOUBLING = 0.25
+WEIGHT_MAX = 1.75
+HABITUAL = 2
+"""Looping so many times beyond what the key is used to is no longer its habit."""
+
+REMEMBERED = 6
+EPISODES_MIN = 3
+KEYS_MAX = 4096
+
+
+class Loop:
+    """Remembers, per key, how many records its last episodes looped and how often."""
+
+    name = "D3"
+
+    def __init__(self) -> None:
+        self._usual: dict[Key, list[tuple[int, int]]] = {}
+
+    def learn(self, facts: Facts) -> None:
+        if facts.looped < LOOPED_MIN:
+            return
+        kept = self._usual.pop(facts.key, [])
+        self._usual[facts.key] = [*kept[-(REMEMBERED - 1) :], (facts.looped, _repeats(facts))]
+        if len(self._usual) > KEYS_MAX:
+            self._usual.pop(next(iter(self._usual)))
+
+    def weigh(self, facts: Facts) -> Weight | None:
+        if facts.looped < LOOPED_MIN:
+            return None
+        repeats = _repeats(facts)
+        usual = self._usual.get(facts.key, [])
+        if len(usual) >= EPISODES_MIN:
+            looped_most, repeats_most = max(n for n, _ in usual), max(n for _, n in usual)
+            if facts.looped <= HABITUAL * looped_most and repeats <= HABITUAL * repeats_most:
+                return None
+        elif facts.org.learning and repeats < LEARNING_REPEATS:
+            return None
+        weight = FULL + PER_DOUBLING * log2(facts.looped / LOOPED_MIN)
+        return Weight(min(WEIGHT_MAX, weight), (facts.looped, repeats))
+
+    def explain(self, facts: Facts, weight: Weight) -> str:
+        looped, repeats = weight.about
+        return (
+            f"{looped:,} of {facts.records:,} records were changed {LOOP_CHANGES} times or more, "
+            f"{repeats} times on average"
+        )
+
+    def state(self) -> Any:
+        return [[list(key), kept] for key, kept in self._usual.items()]
+
+    def restore(self, state: Any) -> None:
+        self._usual = {Key(*key): [(looped, repeats) for looped, repeats in kept] for key, kept in state}
+
+
+def _repeats(facts: Facts) -> int:
+    return facts.changes // max(1, facts.records)

@@ -1,0 +1,220 @@
+"""D4: one value, or null, in a field that is usually varied; or a value the field hardly ever gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import log2, log10, sqrt
+from typing import Any, NamedTuple
+
+from cdc.change.kinds import WHOLE_KINDS, Kind
+from cdc.detect.facts import Facts, FieldFacts
+from cdc.detect.memory import BulkMemory, BulkWrite
+from cdc.detect.norms import CREATES, EDITS, STOCK, Norm, Norms
+from cdc.ports.evidence import Weight
+
+WRITTEN_MIN = 25
+WRITTEN_SHARE = 0.4
+"""A field must be written in so many changes, and in this share of the episode's."""
+
+COLLAPSE_FULL_OCTAVES = 1.5
+"""One value where there usually are about three is enough from this side."""
+
+GENERAL_MAX = 1.75
+OWN_MAX = 2.5
+"""Beyond what people's edits say; an actor's own habit, always varied until now, says more."""
+
+OWN_EPISODES = 2
+OWN_CERTAIN = 4
+CONSTANT = 1.3
+"""Variety below which a field was given one value."""
+
+CHANGED_CONSTANT = 1.0
+"""Weight of "always wrote X in bulk, and now Y"."""
+
+RARE_SHARE = 0.03
+ONE_VALUE_SHARE = 0.9
+UNKNOWN_RECORDS = 1000
+UNKNOWN_WEIGHT = 0.5
+UNKNOWN_MAX_LEARNING = 1.0
+UNKNOWN_MAX = 0.4
+"""A field of which nothing is known: after the first week most likely a new one, whose backfill harms nothing."""
+
+STILL_VARIED = 0.6
+"""Factor where several other fields of the same episode are as varied as ever: a load, not a runaway."""
+
+CREATES_COLLAPSED = 0.6
+"""Share of usually varied fields that must have collapsed in created records: a first import has constants."""
+
+VARIED = 4.0
+UNIQUE = 12.0
+FULL_OF_NULLS = 0.95
+
+
+class Expected(NamedTuple):
+    """The variety a field usually has, where that is known from, and the norm or own past behind it."""
+
+    variety: float
+    source: str
+    norm: Norm | None = None
+    past: tuple[BulkWrite, ...] = ()
+
+
+class Finding(NamedTuple):
+    """What speaks against one field: weight, what was expected, and the sentence about it."""
+
+    weight: float
+    field: FieldFacts
+    sentence: str
+
+
+class OneValue:
+    """Owns the norms of fields; knows from the memory of bulk episodes what this actor writes in bulk."""
+
+    name = "D4"
+
+    def __init__(self, bulk: BulkMemory) -> None:
+        self.norms = Norms()
+        self._bulk = bulk
+
+    def learn(self, facts: Facts) -> None:
+        """Nothing of its own: small edits reach the norms as rows, bulk episodes the memory."""
+
+    def weigh(self, facts: Facts) -> Weight | None:
+        if facts.key.kind in WHOLE_KINDS:
+            return self._creates(facts)
+        if facts.key.kind != Kind.UPDATE:
+            return None
+        written = list(self._written(facts))
+        best = max(
+            (self._finding(facts, field) for field in written),
+            key=lambda found: (found.weight, -found.field.code),
+            default=None,
+        )
+        if best is None or best.weight <= 0:
+            return None
+        weight = best.weight
+        if weight < OWN_MAX and self._still_varied(facts, written) >= 2:
+            weight *= STILL_VARIED
+        return Weight(weight, (best.field.name, best.sentence))
+
+    def explain(self, facts: Facts, weight: Weight) -> str:
+        return str(weight.about[1])
+
+    def expected(self, facts: Facts, field: FieldFacts) -> Expected | None:
+        """From this actor's bulk episodes, else from people's edits, else from the records as they stand."""
+        past = self._bulk.actor(facts.key, field.code)
+        if len(past) >= OWN_EPISODES:
+            return Expected(min(w.variety for w in past), "own", past=tuple(past))
+        entity = facts.key.entity
+        for source in (EDITS, STOCK):
+            norm = self.norms.get(entity, source, field.code)
+            if norm is not None and norm.known:
+                return Expected(self._tempered(facts, field, norm.variety()), source, norm)
+        others = self._bulk.entity(facts.key, field.code)
+        if len(others) >= OWN_EPISODES:
+            return Expected(min(w.variety for w in others), "others")
+        return None
+
+    def _written(self, facts: Facts) -> Iterator[FieldFacts]:
+        least = max(WRITTEN_MIN, WRITTEN_SHARE * facts.changes)
+        return (field for field in facts.fields if field.writes >= least)
+
+    def _finding(self, facts: Facts, field: FieldFacts) -> Finding:
+        expected = self.expected(facts, field)
+        if expected is None:
+            return self._of_unknown(facts, field)
+        now = max(1.0, field.variety)
+        collapse = log2(max(1.0, expected.variety / now)) / COLLAPSE_FULL_OCTAVES
+        certain = expected.source == "own" and len(expected.past) >= OWN_CERTAIN
+        weight = min(OWN_MAX if certain else GENERAL_MAX, collapse)
+        usually = {
+            "own": "this actor's bulk changes always gave it",
+            EDITS: "edits usually give it",
+            STOCK: "records have in it",
+            "others": "bulk changes usually give it",
+        }[expected.source]
+        sentence = (
+            f"{field.name} got {shown(field)} in {100 * field.top_share:.0f} % of {field.writes:,} writes; "
+            f"{usually} about {expected.variety:.0f} different values"
+        )
+        other = self._other_value(field, expected)
+        if other is not None and other.weight > weight:
+            return other
+        return Finding(weight, field, sentence)
+
+    def _other_value(self, field: FieldFacts, expected: Expected) -> Finding | None:
+        """One value where it is not the variety that is odd, but the value."""
+        if field.top_share < ONE_VALUE_SHARE:
+            return None
+        top = field.top[0].value
+        if expected.past:
+            constants = {w.top for w in expected.past if w.variety < CONSTANT}
+            if len(expected.past) >= OWN_CERTAIN - 1 and len(constants) == 1 and top not in constants:
+                always = all(w.variety < CONSTANT for w in expected.past)
+                said = (
+                    f"{field.name} got {shown(field)}; this actor's bulk changes always wrote another value"
+                )
+                return Finding(CHANGED_CONSTANT, field, said) if always else None
+            return None
+        norm = expected.norm
+        if norm is None or expected.source != EDITS or not norm.closed():
+            return None
+        share = norm.share_of(top)
+        if share >= RARE_SHARE:
+            return None
+        weight = min(GENERAL_MAX, log10(field.top_share / max(share, 1 / norm.writes)) / 1.2)
+        said = (
+            f"{field.name} got {shown(field)} in {100 * field.top_share:.0f} % of {field.writes:,} writes; "
+            f"usually {100 * share:.1f} % do"
+        )
+        return Finding(weight, field, said)
+
+    def _of_unknown(self, facts: Facts, field: FieldFacts) -> Finding:
+        sentence = f"{field.name} got {shown(field)} in {100 * field.top_share:.0f} % of {field.writes:,} writes; what it usually gets is not known yet"
+        if field.top_share < ONE_VALUE_SHARE or field.writes < UNKNOWN_RECORDS:
+            return Finding(0.0, field, sentence)
+        most = UNKNOWN_MAX_LEARNING if facts.org.learning else UNKNOWN_MAX
+        weight = UNKNOWN_WEIGHT + log2(field.writes / UNKNOWN_RECORDS) / 4
+        return Finding(min(most, weight), field, sentence)
+
+    def _tempered(self, facts: Facts, field: FieldFacts, variety: float) -> float:
+        """Where several others write one value in bulk, a collapse says less."""
+        others = [w for w in self._bulk.entity(facts.key, field.code) if w.user != facts.key.user]
+        if len({w.user for w in others}) >= 2 and min(w.variety for w in others) < CONSTANT:
+            return sqrt(variety)
+        return variety
+
+    def _still_varied(self, facts: Facts, written: list[FieldFacts]) -> int:
+        count = 0
+        for field in written:
+            expected = self.expected(facts, field)
+            if expected is not None and expected.variety >= VARIED and field.variety >= expected.variety / 2:
+                count += 1
+        return count
+
+    def _creates(self, facts: Facts) -> Weight | None:
+        varied = []
+        for field in facts.fields:
+            for source in (CREATES, STOCK, EDITS):
+                norm = self.norms.get(facts.key.entity, source, field.code)
+                if norm is not None and norm.known:
+                    if norm.variety() >= UNIQUE and norm.null_share < FULL_OF_NULLS:
+                        varied.append(field)
+                    break
+        fallen = [f for f in varied if f.writes >= WRITTEN_MIN and f.variety < CONSTANT]
+        if len(varied) < 2 or len(fallen) < CREATES_COLLAPSED * len(varied):
+            return None
+        named = ", ".join(sorted(f.name for f in fallen)[:3])
+        said = f"{named} are alike in all created records; they usually differ from record to record"
+        return Weight(1.0 + 0.5 * len(fallen) / len(varied), (fallen[0].name, said))
+
+    def state(self) -> Any:
+        return self.norms.state()
+
+    def restore(self, state: Any) -> None:
+        self.norms.restore(state)
+
+
+def shown(field: FieldFacts) -> str:
+    """How a sentence speaks of the top value without telling it: values may be personal."""
+    return "null" if field.top and field.top[0].text is None else "one value"

@@ -1,0 +1,239 @@
+"""One actor doing one kind of thing to one entity, without a pause: the unit that is judged.
+
+An episode ends after 15 minutes without a change; one that was not alerted also after an hour, so that a
+stream that never pauses is judged and learned in pieces; an alerted one after a day. Everything an episode
+holds is a function of its changes in order, and bounded.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cdc.detect.distinct import Distinct
+from cdc.detect.pace import BASE_MS, Pace
+from cdc.detect.tallies import FIELD_ROWS, FieldRows, FieldTally, Tallies, fold, join
+
+GAP_MS = 15 * 60_000
+"""A pause that ends an episode."""
+
+QUIET_LENGTH_MS = 3_600_000
+"""The longest an episode lasts that was not alerted."""
+
+ALERTED_LENGTH_MS = 86_400_000
+"""The longest an alerted episode lasts."""
+
+IDS_MAX = 4096
+"""Record ids counted exactly; beyond it by a sample, to about 2 %."""
+
+TRANSACTIONS_MAX = 1024
+CHUNK_CHANGES = 256
+"""Changes whose values are held as they came, before they are folded into tallies."""
+
+LOOP_CHANGES = 4
+"""A record changed so often within one episode is looped."""
+
+BULK = 32
+"""Distinct records from which an episode counts as bulk, and teaches as such."""
+
+FIRST_JUDGED = 100
+"""Distinct records at which an episode is first weighed: below it nothing is ever said."""
+
+FIRST_LOOPED = 125
+"""Changes at which it is first weighed when its records are fewer."""
+
+LADDER_STEP_PERCENT = 12
+"""An episode is weighed again when it has grown by so much, and at `GUARDED` exactly."""
+
+GUARDED = 200
+"""Distinct records at which the guards begin to look (detection.md, D0)."""
+
+RECORD_ID_BYTES = 40
+ROW_IDS = np.dtype(f"S{RECORD_ID_BYTES}")
+
+
+class Key(NamedTuple):
+    """Who does what to what. `origin` is the class (api without version, client), empty where not said."""
+
+    user: str
+    origin: str
+    entity: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first change of an episode, as its header says it. `number` counts input rows."""
+
+    number: int
+    ordinal: int
+    at: int
+    transaction: str
+    origin: str
+    client: str
+
+
+@dataclass(slots=True)
+class Episode:
+    """See the module. Times: `last_at` is of the entity's own stream, `last_seen` of the whole stream."""
+
+    key: Key
+    first: Beginning
+    last_at: int
+    last_seen: int
+    last_number: int
+    changes: int = 0
+    looped: int = 0
+    next_records: int = FIRST_JUDGED
+    next_changes: int = FIRST_LOOPED
+    names_all: bool = False  # a wildcard or overflow id was among its records
+    acknowledged: bool = False
+    alert: Any = None  # cdc.detect.alert.AlertState
+    ids: Distinct = field(default_factory=lambda: Distinct(IDS_MAX))
+    transactions: Distinct = field(default_factory=lambda: Distinct(TRANSACTIONS_MAX))
+    pace: Pace = field(default_factory=Pace)
+    tallies: Tallies = field(default_factory=dict)
+    pending: list[FieldRows] = field(default_factory=list)
+    pending_ids: list[npt.NDArray[np.bytes_]] = field(default_factory=list)
+    pending_changes: int = 0
+
+    @property
+    def records(self) -> int:
+        """Distinct records so far."""
+        return len(self.ids)
+
+    def ends_at(self) -> int:
+        """The time of the entity's stream from which a change belongs to the next episode."""
+        return self.first.at + (ALERTED_LENGTH_MS if self.alert is not None else QUIET_LENGTH_MS)
+
+    def advance(self, ids: list[int], times: list[int], start: int, stop: int) -> tuple[int, bool]:
+        """Count changes `start` … until one reaches the next step of the ladder, or all are counted.
+
+        Returns the place after the last change counted, and whether that one reached a step.
+        """
+        counts, limit, level = self.ids.counts, self.ids.limit, self.ids.level
+        pace = self.pace
+        budget = min(stop, start + max(1, self.next_changes - self.changes))
+        at = start
+        reached = False
+        for at in range(start, budget):
+            one = ids[at]
+            if one >= limit:
+                continue
+            seen = counts.get(one)
+            if seen is not None:
+                counts[one] = seen + 1
+                if seen == LOOP_CHANGES - 1:
+                    self.looped += 1 << level
+                continue
+            counts[one] = 1
+            base = times[at] // BASE_MS
+            if base != pace.base:
+                pace.step(base)
+            pace.count(1 << level)
+            if len(counts) > IDS_MAX:
+                self.ids.thin()
+                counts, limit, level = self.ids.counts, self.ids.limit, self.ids.level
+                self.looped = self.ids.repeated(LOOP_CHANGES)
+            if len(counts) << level >= self.next_records:
+                reached = True
+                break
+        end = at + 1
+        self.changes += end - start
+        return end, reached or self.changes >= self.next_changes
+
+    def absorb(
+        self,
+        ids: npt.NDArray[np.bytes_],
+        rows: FieldRows,
+        offsets: npt.NDArray[np.int64],
+        start: int,
+        stop: int,
+    ) -> None:
+        """Hold the record ids and field rows of changes `start` … `stop`; `offsets[i]` is where row i's begin."""
+        while start < stop:
+            if self.pending_changes == CHUNK_CHANGES:
+                self._fold()
+            end = min(stop, start + CHUNK_CHANGES - self.pending_changes)
+            written = rows[offsets[start] : offsets[end]].copy()
+            written["row"] += self.pending_changes - start
+            self.pending.append(written)
+            self.pending_ids.append(ids[start:end].copy())
+            self.pending_changes += end - start
+            start = end
+
+    def climb(self) -> None:
+        """Set the next steps at which the episode is weighed."""
+        self.next_records = max(FIRST_JUDGED, _step(max(self.records, self.next_records - 1)))
+        self.next_changes = max(FIRST_LOOPED, _step(self.changes))
+
+    def written(self) -> Tallies:
+        """Tallies of all changes so far."""
+        tallies = {code: tally.copy() for code, tally in self.tallies.items()}
+        fold(tallies, self.held())
+        return tallies
+
+    def held(self) -> FieldRows:
+        """Field rows of the changes not yet folded, at most the last `CHUNK_CHANGES`."""
+        if len(self.pending) != 1:
+            self.pending = [join(self.pending)]
+        return self.pending[0]
+
+    def held_ids(self) -> npt.NDArray[np.bytes_]:
+        """Record ids of the changes not yet folded."""
+        if len(self.pending_ids) != 1:
+            self.pending_ids = [
+                np.concatenate(self.pending_ids) if self.pending_ids else np.zeros(0, ROW_IDS)
+            ]
+        return self.pending_ids[0]
+
+    def _fold(self) -> None:
+        fold(self.tallies, self.held())
+        self.pending, self.pending_ids, self.pending_changes = [], [], 0
+
+    # -- state ----------------------------------------------------------------------------------------------
+
+    def state(self) -> Any:
+        first = self.first
+        return {
+            "key": list(self.key),
+            "first": [first.number, first.ordinal, first.at, first.transaction, first.origin, first.client],
+            "last": [self.last_at, self.last_seen, self.last_number],
+            "counts": [self.changes, self.looped, self.next_records, self.next_changes],
+            "flags": [self.names_all, self.acknowledged],
+            "alert": self.alert.state() if self.alert is not None else None,
+            "ids": self.ids.state(),
+            "transactions": self.transactions.state(),
+            "pace": self.pace.state(),
+            "tallies": [[code, tally.state()] for code, tally in self.tallies.items()],
+            "held": b64encode(self.held().tobytes()).decode(),
+            "held_ids": b64encode(self.held_ids().tobytes()).decode(),
+            "held_changes": self.pending_changes,
+        }
+
+    @classmethod
+    def restored(cls, state: Any) -> Episode:
+        """Without its alert, which the caller restores."""
+        made = cls(Key(*state["key"]), Beginning(*state["first"]), *state["last"])
+        made.changes, made.looped, made.next_records, made.next_changes = state["counts"]
+        made.names_all, made.acknowledged = state["flags"]
+        made.ids = Distinct.restored(state["ids"])
+        made.transactions = Distinct.restored(state["transactions"])
+        made.pace = Pace.restored(state["pace"])
+        made.tallies = {code: FieldTally.restored(tally) for code, tally in state["tallies"]}
+        made.pending = [np.frombuffer(b64decode(state["held"]), FIELD_ROWS).copy()]
+        made.pending_ids = [np.frombuffer(b64decode(state["held_ids"]), ROW_IDS).copy()]
+        made.pending_changes = state["held_changes"]
+        return made
+
+
+def _step(reached: int) -> int:
+    """The next step of a ladder that does not depend on where it is entered: 100, 112, 125 …"""
+    step = FIRST_JUDGED
+    while step <= reached:
+        step += step * LADDER_STEP_PERCENT // 100
+    return GUARDED if reached < GUARDED < step else step

@@ -1,0 +1,279 @@
+"""The journal on one DuckDB file: one thread writes, everybody else reads on a cursor of their own.
+
+States: `checkpoint` is what is committed; batches in the queue are not, and come again from the log after a
+kill. A failure is final: the batch in hand is rolled back, every batch behind it is refused with the same
+error, and `on_fatal` is told, since a batch left out would be a hole.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cdc.errors import CdcError, RetryLater, StopProcess
+from cdc.journal.catalog import open_catalog
+from cdc.journal.faults import translated
+from cdc.journal.needs import needs_between, requests, unmet_needs
+from cdc.journal.state import Held, load
+from cdc.journal.transaction import BatchWriter
+from cdc.ports.clock import Clock
+from cdc.ports.columns import ColumnBatch
+from cdc.ports.log import Checkpoint
+
+QUEUE_RECORDS_MAX: Final = 100_000
+"""Records waiting for the writer; `commit` waits beyond it, so a slow disk slows the reading of the log."""
+
+TRANSACTION_RECORDS_MAX: Final = 40_000
+"""Waiting batches are written together up to this: DuckDB writes large appends straight into the file, and
+small ones first into its write-ahead log, at half as much again."""
+
+
+@dataclass(slots=True)
+class JournalMetrics:
+    """Counters since the journal was opened; read by whoever exports them."""
+
+    commits: int = 0
+    rows: int = 0
+    last_commit_s: float = 0.0
+    queue_records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    batch: ColumnBatch
+    records: int
+    done: Future[Checkpoint]
+
+
+class DuckJournal:
+    """See `cdc/ports/journal.py`.
+
+    `definitions` are SQL statements run at open behind our own views. `schema_text` gives a schema's JSON by
+    its id where the log's records did not. `on_requests` gets what has to be read again as job requests
+    (`schemas/job.avsc`), after the commit that showed it, on the writer's thread. `on_fatal` gets the error
+    that ended the writing, `on_commit` the seconds of each transaction. `folders` may be read by queries.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        org: str,
+        *,
+        memory_limit: str = "2GB",
+        threads: int = 2,
+        definitions: Sequence[str] = (),
+        schema_text: Callable[[str], str | None] = lambda _: None,
+        on_requests: Callable[[list[dict[str, Any]]], None] = lambda _: None,
+        on_fatal: Callable[[BaseException], None] = lambda _: None,
+        on_commit: Callable[[float], None] = lambda _: None,
+        clock: Clock | None = None,
+        folders: Sequence[str] = (),
+        queue_records_max: int = QUEUE_RECORDS_MAX,
+    ) -> None:
+        self.path = str(path)
+        self.org = org
+        self.metrics = JournalMetrics()
+        self._memory_limit = memory_limit
+        self._threads = threads
+        self._definitions = definitions
+        self._folders = folders
+        self._schema_text = schema_text
+        self._on_requests = on_requests
+        self._on_fatal = on_fatal
+        self._on_commit = on_commit
+        self._clock = clock or Clock()
+        self._queue_records_max = queue_records_max
+        self._queue: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self._failure: CdcError | None = None
+        self._unsent: list[dict[str, Any]] = []
+        self._thread: threading.Thread | None = None
+        self._connection: Any = None
+        self._readers: Any = None
+        self._held = Held(org)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """How far the log is committed."""
+        return self._held.checkpoint
+
+    def open(self) -> Checkpoint:
+        """Open or create, migrate, start the writer thread; returns how far it has read the log."""
+        self._connection = open_catalog(
+            self.path,
+            self.org,
+            memory_limit=self._memory_limit,
+            threads=self._threads,
+            definitions=self._definitions,
+            folders=self._folders,
+        )
+        self._readers = self._connection.cursor()
+        self._held = load(self._connection, self.org)
+        self._writer = BatchWriter(self._connection, self.org, self._schema_text)
+        self._unsent = requests(unmet_needs(self._connection), self._clock.wall_ms)
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+        return self.checkpoint
+
+    def commit(self, batch: ColumnBatch) -> Future[Checkpoint]:
+        """Rows and checkpoint in one transaction, on the writer thread; blocks while the queue is full.
+
+        Errors, by the future: StopProcess, DiskFull. Raised at once when the writing has ended already.
+        """
+        waiting = _Waiting(batch, _records(batch), Future())
+        with self._changed:
+            while self._is_full(waiting.records) and self._failure is None and not self._is_closing:
+                self._changed.wait()
+            if self._failure is not None:
+                raise self._failure
+            if self._thread is None or self._is_closing:
+                raise StopProcess("the journal is closed", where=self.path)
+            self._queue.append(waiting)
+            self.metrics.queue_records += waiting.records
+            self._changed.notify_all()
+        return waiting.done
+
+    @contextmanager
+    def reader(self) -> Iterator[Any]:
+        """A DuckDB cursor of its own (read use only), safe in any thread of this process."""
+        if self._readers is None:
+            raise StopProcess("the journal is closed", where=self.path)
+        cursor = self._readers.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        """Finish what is queued, checkpoint, release the file."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        readers, connection = self._readers, self._connection
+        self._readers = self._connection = None
+        if readers is not None:
+            readers.close()
+        if connection is not None:
+            connection.close()
+
+    # -- the writer's thread ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._send_requests([])
+            while group := self._take():
+                self._commit_group(group)
+            self._connection.execute("CHECKPOINT")
+        except BaseException as error:
+            self._fail(error)
+
+    def _take(self) -> list[_Waiting]:
+        """Waiting batches, as many as make one good transaction; none when the journal is closing and all are in."""
+        with self._changed:
+            while not self._queue and not self._is_closing:
+                self._changed.wait()
+            group: list[_Waiting] = []
+            records = 0
+            while self._queue and (not group or records + self._queue[0].records <= TRANSACTION_RECORDS_MAX):
+                waiting = self._queue.popleft()
+                group.append(waiting)
+                records += waiting.records
+            self.metrics.queue_records -= records
+            self._changed.notify_all()
+            return group
+
+    def _commit_group(self, group: list[_Waiting]) -> None:
+        """All of the group in one transaction; one by one where that fails, so that only the bad one fails."""
+        try:
+            if len(group) > 1:
+                try:
+                    self._transact(group)
+                    return
+                except StopProcess:
+                    pass
+            for waiting in group:
+                self._transact([waiting])
+        except BaseException as error:
+            failure = self._fail(error)
+            for waiting in group:
+                if not waiting.done.done():
+                    waiting.done.set_exception(failure)
+
+    def _transact(self, group: list[_Waiting]) -> None:
+        began_s = time.monotonic()
+        before = self._held
+        try:
+            self._connection.execute("BEGIN")
+            after = before
+            for waiting in group:
+                after = self._writer.write(waiting.batch, after)
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            raise translated(error, self.path) from error
+        self._held = after
+        self.metrics.commits += 1
+        self.metrics.rows += sum(w.batch.changes.num_rows for w in group)
+        self.metrics.last_commit_s = time.monotonic() - began_s
+        self._on_commit(self.metrics.last_commit_s)
+        for waiting in group:
+            waiting.done.set_result(after.checkpoint)
+        needs = needs_between(self._connection, before.ordinal, after.ordinal)
+        self._send_requests(requests(needs, self._clock.wall_ms))
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+            self._writer.schemas.forget()
+        except Exception:
+            # What made the transaction fail is the error to tell; a database that cannot even roll back has
+            # given up the transaction by itself.
+            return
+
+    def _send_requests(self, jobs: list[dict[str, Any]]) -> None:
+        """Requests the log did not take are sent with the next ones, and are made anew at the next open."""
+        self._unsent += jobs
+        if not self._unsent:
+            return
+        try:
+            self._on_requests(list(self._unsent))
+        except RetryLater:
+            return
+        self._unsent = []
+
+    def _fail(self, error: BaseException) -> CdcError:
+        """The end of all writing: everything that waits is refused."""
+        failure = translated(error, self.path)
+        with self._changed:
+            first = self._failure is None
+            self._failure = self._failure or failure
+            refused = list(self._queue)
+            self._queue.clear()
+            self.metrics.queue_records = 0
+            self._is_closing = True
+            self._changed.notify_all()
+        for waiting in refused:
+            waiting.done.set_exception(failure)
+        if first:
+            self._on_fatal(failure)
+        return failure
+
+    def _is_full(self, records: int) -> bool:
+        return bool(self._queue) and self.metrics.queue_records + records > self._queue_records_max
+
+
+def _records(batch: ColumnBatch) -> int:
+    """What a batch weighs in the queue."""
+    rows: int = batch.changes.num_rows + batch.platform_events.num_rows
+    return max(1, rows + len(batch.control) + len(batch.bad))

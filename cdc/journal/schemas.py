@@ -1,0 +1,114 @@
+"""Schemas and descriptions as tables, so that SQL can say which fields an event could have carried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cdc.avro.own import RECORD_STATE_SCHEMA_ID
+from cdc.avro.schema import EventSchema
+from cdc.errors import Undecodable
+from cdc.journal.control import Description, SchemaText
+from cdc.journal.tables import (
+    DESCRIPTIONS,
+    READABLE_FIELDS,
+    SCHEMA_FIELDS,
+    SCHEMAS,
+    append,
+    as_json,
+)
+
+
+class Schemas:
+    """Writes what is new, inside the caller's transaction. `schema_text` is asked for ids that no record told of."""
+
+    def __init__(self, connection: Any, org: str, schema_text: Callable[[str], str | None]) -> None:
+        self._connection = connection
+        self._org = org
+        self._schema_text = schema_text
+        self._entities: dict[str, str | None] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin again from what the file holds: the transaction was rolled back."""
+        rows = self._connection.execute("SELECT schema_id, entity FROM store.schemas").fetchall()
+        self._entities = dict(rows)
+
+    def entity_of(self, schema_id: str) -> str | None:
+        """The entity whose changes a schema describes; None where it is not known or describes none."""
+        return self._entities.get(schema_id)
+
+    def told(self, texts: Iterable[SchemaText]) -> None:
+        for text in texts:
+            self._learn(text.schema_id, text.text, text.place)
+
+    def seen(self, schema_ids: pa.ChunkedArray, place: int) -> None:
+        """Ids that events of a batch name: each is learnt at its first sight."""
+        for schema_id in pc.unique(schema_ids).to_pylist():
+            self.seen_one(schema_id, place)
+
+    def seen_one(self, schema_id: str | None, place: int) -> None:
+        if not schema_id or schema_id in self._entities or schema_id == RECORD_STATE_SCHEMA_ID:
+            return
+        text = self._schema_text(schema_id)
+        if text is not None:
+            self._learn(schema_id, text, place)
+
+    def described(self, descriptions: Iterable[Description]) -> None:
+        """What this user may read; a description that says what the one before it said is no news."""
+        for description in descriptions:
+            fields = as_json(description.fields)
+            at_seq, held = self._connection.execute(
+                "SELECT max(at_seq), arg_max(fields, at_seq) FROM store.descriptions WHERE entity = ?",
+                [description.entity],
+            ).fetchone()
+            if held == fields or (at_seq is not None and at_seq > description.place):
+                continue
+            place = {"entity": description.entity, "at_seq": description.place}
+            if at_seq == description.place:  # the later of two at one place counts
+                for table in ("descriptions", "readable_fields"):
+                    self._connection.execute(
+                        f"DELETE FROM store.{table} WHERE entity = $entity AND at_seq = $at_seq", place
+                    )
+            append(self._connection, "descriptions", DESCRIPTIONS, [{**place, "fields": fields}])
+            paths = dict.fromkeys(f["path"] for f in description.fields)
+            append(
+                self._connection, "readable_fields", READABLE_FIELDS, [{**place, "path": p} for p in paths]
+            )
+
+    def _learn(self, schema_id: str, text: str, place: int) -> None:
+        if schema_id in self._entities:
+            return
+        try:
+            schema = EventSchema.parse(schema_id, text)
+        except Undecodable:
+            # Its events are in quarantine for the same reason; the text is kept, and its fields are not known.
+            self._write(schema_id, text, place, "", None)
+            return
+        self._write(schema_id, text, place, schema.name, schema.entity or None)
+        if schema.entity:
+            fields = [
+                {
+                    "schema_id": schema_id,
+                    "path": leaf.path,
+                    "type": leaf.doc or leaf.form.value,
+                    "is_alternative": leaf.branch >= 0,
+                }
+                for leaf in schema.leaves
+            ]
+            append(self._connection, "schema_fields", SCHEMA_FIELDS, fields)
+
+    def _write(self, schema_id: str, text: str, place: int, name: str, entity: str | None) -> None:
+        row = {
+            "schema_id": schema_id,
+            "at_seq": place,
+            "org": self._org,
+            "name": name,
+            "entity": entity,
+            "body": text,
+        }
+        append(self._connection, "schemas", SCHEMAS, [row])
+        self._entities[schema_id] = entity

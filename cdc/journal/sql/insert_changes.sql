@@ -1,0 +1,7 @@
+-- The changes of one batch. $org is the alias.
+INSERT INTO store.changes
+SELECT
+    seq, $org, entity, record_id, kind, committed_at, effective_at, fold_seq, fold_rank, read_to, scan_id,
+    commit_number, transaction_key, sequence_number, user_id, origin, client, event_id, replay_id, schema_id,
+    channel, source, changed_fields, nulled_fields, received_at
+FROM batch_changes;

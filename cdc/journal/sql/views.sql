@@ -1,0 +1,86 @@
+-- The public views (contract, section 5), made anew at every open. `state_at`, `record_at` and the views of
+-- single entities are added by whoever opens the journal.
+CREATE OR REPLACE VIEW main.changes AS
+SELECT
+    seq, org, entity, record_id, kind, committed_at, effective_at, commit_number, transaction_key,
+    sequence_number, user_id, origin, client, event_id, replay_id, schema_id, source, changed_fields,
+    nulled_fields, received_at
+FROM store.changes;
+
+CREATE OR REPLACE VIEW main.field_changes AS
+SELECT seq, org, entity, record_id, field, value, known, committed_at FROM store.fields;
+
+CREATE OR REPLACE VIEW main.platform_events AS
+SELECT seq, org, name, event_id, replay_id, created_at, created_by, payload::JSON AS payload
+FROM store.platform_events;
+
+CREATE OR REPLACE VIEW main.setup_changes AS
+SELECT seq, org, "at", user_id, section, action, display, component, source FROM store.setup_changes;
+
+-- The latest version of each stretch.
+CREATE OR REPLACE VIEW main.coverage AS
+SELECT
+    org, entity, record_id, from_at, to_at, status, reason, evidence, repaired_at, channel, stretch_id
+FROM store.coverage
+QUALIFY row_number() OVER (PARTITION BY stretch_id ORDER BY version DESC) = 1;
+
+-- Every full read of an entity that ended. `position` is the last ordinal recorded before it began.
+CREATE OR REPLACE VIEW main.baselines AS
+SELECT org, entity, started_at, finished_at, rows, after_ordinal AS position
+FROM store.jobs
+WHERE state = 'ended' AND len(record_ids) = 0 AND kind IN ('baseline', 'reread', 'verify');
+
+CREATE OR REPLACE VIEW main.quarantine AS
+SELECT
+    org, channel, event_id, replay_id, schema_id, received_at, reason, payload, entity, record_ids, decoded_at
+FROM store.quarantine
+QUALIFY row_number() OVER (PARTITION BY seq ORDER BY decoded_at DESC NULLS LAST) = 1;
+
+CREATE OR REPLACE VIEW main.schemas AS
+SELECT schema_id, org, name, entity, body::JSON AS schema FROM store.schemas;
+
+CREATE OR REPLACE VIEW main.positions AS
+SELECT org, channel, replay_id, passed_to, live_from, stored_at FROM store.channels;
+
+CREATE OR REPLACE VIEW main.alerts AS
+SELECT * REPLACE (
+    kinds::JSON AS kinds, actors::JSON AS actors, targets::JSON AS targets, samples::JSON AS samples,
+    evidence::JSON AS evidence, setup_before::JSON AS setup_before
+)
+FROM store.alerts
+QUALIFY row_number() OVER (PARTITION BY alert_id ORDER BY version DESC) = 1;
+
+-- One incident for each alert. Acknowledged by the last decision about it that was not taken back.
+CREATE OR REPLACE VIEW main.incidents AS
+WITH
+opened AS (SELECT alert_id, min(decided_at) AS opened_at FROM store.alerts GROUP BY alert_id),
+acknowledged AS (
+    SELECT alert_id, by_whom, "at"
+    FROM store.decisions
+    WHERE kind IN ('ack', 'unack')
+    QUALIFY row_number() OVER (PARTITION BY alert_id ORDER BY "at" DESC, seq DESC, kind) = 1 AND kind = 'ack'
+)
+SELECT
+    alerts.alert_id AS incident_id, org, alerts.alert_id AS alert_id, title, severity,
+    CASE
+        WHEN state = 'closed' THEN 'closed'
+        WHEN state = 'merged' THEN 'merged'
+        WHEN by_whom IS NOT NULL THEN 'acknowledged'
+        ELSE 'open'
+    END AS state,
+    opened_at, first_change_at, last_change_at, by_whom AS acknowledged_by, "at" AS acknowledged_at
+FROM main.alerts
+JOIN opened ON opened.alert_id = alerts.alert_id
+LEFT JOIN acknowledged ON acknowledged.alert_id = alerts.alert_id;
+
+CREATE OR REPLACE VIEW main.restores AS
+SELECT * EXCLUDE (version) FROM store.restores
+QUALIFY row_number() OVER (PARTITION BY restore_id ORDER BY version DESC) = 1;
+
+CREATE OR REPLACE VIEW main.restore_records AS
+SELECT * EXCLUDE (version) FROM store.restore_records
+QUALIFY row_number() OVER (PARTITION BY restore_id, entity, record_id, field ORDER BY version DESC) = 1;
+
+CREATE OR REPLACE VIEW main.seals AS
+SELECT * EXCLUDE (version) FROM store.seals
+QUALIFY row_number() OVER (PARTITION BY segment ORDER BY version DESC) = 1;

@@ -1,0 +1,226 @@
+"""One batch of the log inside a transaction: every row it means, and how far the log is held with it.
+
+The order of the steps is the order in which they need each other: what fields there are, the changes, what
+they hide or repair, then the control records in their place. Everything is decided by ordinals and by nothing
+else, so that the rows are the same however the log is cut into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pyarrow.compute as pc
+
+from cdc.change.kinds import Kind
+from cdc.journal.alerts import write_alerts, write_decisions
+from cdc.journal.control import Control, Told, read_control
+from cdc.journal.coverage import Stretches
+from cdc.journal.needs import Need, write_needs
+from cdc.journal.ordinals import next_ordinal_held
+from cdc.journal.quarantine import Unread, unread, write_quarantine
+from cdc.journal.rows import GAP_NAMES, NO_CHANNEL, Rows, by_channel, field_table, new_rows
+from cdc.journal.scans import Scans
+from cdc.journal.schemas import Schemas
+from cdc.journal.state import ChannelState, Held, save
+from cdc.journal.statements import statement
+from cdc.journal.tables import registered
+from cdc.journal.texts import Diff, whole_texts
+from cdc.ports.columns import ColumnBatch
+
+
+class BatchWriter:
+    """Writes batches for one connection. The caller begins and ends the transaction."""
+
+    def __init__(self, connection: Any, org: str, schema_text: Callable[[str], str | None]) -> None:
+        self._connection = connection
+        self._org = org
+        self.schemas = Schemas(connection, org, schema_text)
+        self._stretches = Stretches(connection, org)
+        self._scans = Scans(connection, org, self._stretches)
+
+    def write(self, batch: ColumnBatch, held: Held) -> Held:
+        """Every row of the batch that is not held yet; returns what is held with it.
+
+        Errors: StopProcess where ordinals are not contiguous; DuckDB's own.
+        """
+        after = held.copy()
+        after.ordinal = next_ordinal_held(batch, held.ordinal)
+        for key, offset in batch.checkpoint.offsets.items():
+            after.offsets[key] = max(offset, after.offsets.get(key, 0))
+        if after.checkpoint == held.checkpoint and not batch.control:
+            return held
+        control = read_control(batch.control)
+        self.schemas.told(control.schemas)
+        self.schemas.described(control.descriptions)
+        rows = self._changes(batch, held, after)
+        self._quarantine(batch, control, rows, held)
+        if batch.missing is not None and batch.missing[1] > held.ordinal:
+            self._missing(batch, rows, held)
+        self._history(control, after)
+        write_alerts(self._connection, self._org, control.alerts)
+        write_decisions(self._connection, control.decisions)
+        save(self._connection, held, after)
+        return after
+
+    # -- changes ------------------------------------------------------------------------------------------
+
+    def _changes(self, batch: ColumnBatch, held: Held, after: Held) -> Rows:
+        rows = new_rows(batch, held.ordinal, held.max_committed())
+        if rows.platform_events.num_rows:
+            with registered(self._connection, batch_platform_events=rows.platform_events):
+                self._execute("insert_platform_events", org=self._org)
+        if not rows.changes.num_rows:
+            return rows
+        self.schemas.seen(rows.changes["schema_id"], int(rows.ordinal[0]) - 1)
+        diff_fields = batch.changes["diff_fields"].slice(batch.changes.num_rows - rows.changes.num_rows)
+        rows, not_rebuilt = whole_texts(self._connection, rows, diff_fields)
+        with registered(self._connection, batch_changes=rows.changes, batch_fields=field_table(rows)):
+            self._execute("insert_changes", org=self._org)
+            self._execute("insert_fields", org=self._org)
+            self._consequences(rows)
+        write_needs(self._connection, [_reread(diff, rows) for diff in not_rebuilt])
+        self._advance(rows, after)
+        return rows
+
+    def _consequences(self, rows: Rows) -> None:
+        """What the changes mean beyond themselves: fields that are null, holes, and holes closed."""
+        if _any_in(rows.kind, (Kind.CREATE, Kind.UNDELETE)):
+            self._execute("insert_nulls", org=self._org)
+        if pc.any(pc.is_in(rows.kind, GAP_NAMES)).as_py() or _has_wildcard(rows):
+            gaps = self._connection.execute(statement("gaps")).to_arrow_table()
+            with registered(self._connection, batch_gaps=gaps):
+                self._stretches.gaps()
+                self._execute("need_gaps")
+        if not rows.is_event.all():
+            self._stretches.repaired_by_rows()
+
+    def _advance(self, rows: Rows, after: Held) -> None:
+        """Each channel's greatest commit time, where the next batch goes on."""
+        for name, chosen in by_channel(rows.changes["channel"], rows.is_event):
+            if len(chosen):
+                channel = after.channel(name)
+                after.channels[name] = replace(channel, max_committed=int(rows.effective_ms[chosen[-1]]))
+
+    # -- what is not as it should be ----------------------------------------------------------------------
+
+    def _quarantine(self, batch: ColumnBatch, control: Control, rows: Rows, held: Held) -> None:
+        bad = [one for one in batch.bad if one.record.ordinal > held.ordinal]
+        if not bad and not control.bad:
+            return
+        for one in bad:
+            self.schemas.seen_one(one.record.schema_id, one.record.ordinal - 1)
+        events = [unread(one, self.schemas.entity_of) for one in bad]
+        write_quarantine(
+            self._connection, self._org, events + [unread(one, lambda _: None) for one in control.bad]
+        )
+        times = _Times(rows, held)
+        for event in events:
+            if event.hides_changes:
+                self._stretches.unreadable(
+                    event.seq, event.channel, event.entity, event.record_ids, times.of(event), event.reason
+                )
+        write_needs(self._connection, [need for event in events for need in _needs_of(event, times)])
+
+    def _missing(self, batch: ColumnBatch, rows: Rows, held: Held) -> None:
+        assert batch.missing is not None
+        first, last = max(int(batch.missing[0]), held.ordinal + 1), int(batch.missing[1])
+        passed = [max(c.passed_to, c.max_committed) for c in held.channels.values()]
+        from_ms = min(passed, default=0)
+        came_ms = [bad.record.appended_at for bad in batch.bad]
+        for table in (batch.changes, batch.platform_events):
+            if table.num_rows:
+                came_ms.append(pc.min(table["received_at"]).as_py() or 0)
+        to_ms = max(min((ms for ms in came_ms if ms), default=from_ms), from_ms)
+        self._stretches.ordinals_lost(first, last, from_ms, to_ms)
+        reason = f"ordinals {first} to {last} were no longer in the log"
+        entities = self._connection.execute(
+            "SELECT DISTINCT entity FROM store.changes ORDER BY entity"
+        ).fetchall()
+        write_needs(self._connection, [Need(last, entity, None, from_ms, reason) for (entity,) in entities])
+
+    # -- control records ----------------------------------------------------------------------------------
+
+    def _history(self, control: Control, after: Held) -> None:
+        """Positions, coverage and jobs in their common order."""
+        for topic, told in control.history:
+            if topic == "positions":
+                self._positions(told, after)
+            elif topic == "coverage":
+                self._stretches.told(told)
+            else:
+                self._scans.told(told, after.channels)
+
+    def _positions(self, told: Told, after: Held) -> None:
+        place = int(told.values["next_ordinal"]) - 1
+        for position in told.values["channels"]:
+            held = after.channel(position["channel"])
+            if (place, position["passed_to"]) < (held.at_seq, held.passed_to):
+                continue  # read once more
+            now = replace(
+                held,
+                replay_id=position["replay_id"],
+                passed_to=position["passed_to"],
+                live_from=position["live_from"],
+                stored_at=position["stored_at"],
+                at_seq=place,
+            )
+            self._stretches.live(held, now)
+            after.channels[now.channel] = now
+
+    def _execute(self, name: str, **given: Any) -> None:
+        self._connection.execute(statement(name), given or None)
+
+
+class _Times:
+    """How far commit times of a channel had come before an ordinal."""
+
+    def __init__(self, rows: Rows, held: Held) -> None:
+        self._rows = rows
+        self._held = held
+        self._events = (
+            dict(by_channel(rows.changes["channel"], rows.is_event)) if rows.changes.num_rows else {}
+        )
+
+    def of(self, event: Unread) -> int:
+        """The time from which an unreadable event counts, as far as it can be told: its place on the bus."""
+        return max(event.committed_ms, self.reached(event.channel, event.seq)) or event.received_ms
+
+    def reached(self, channel: str, ordinal: int) -> int:
+        state: ChannelState = self._held.channel(channel)
+        before = state.max_committed or state.passed_to
+        events = self._events.get(channel or NO_CHANNEL)
+        if events is None or not len(events):
+            return before
+        place = int(self._rows.ordinal[events].searchsorted(ordinal))
+        return int(self._rows.effective_ms[events[place - 1]]) if place else before
+
+
+def _needs_of(event: Unread, times: _Times) -> list[Need]:
+    """Records named by what could not be read are read again; a whole entity waits for a verification."""
+    if not event.hides_changes or not event.entity:
+        return []
+    at_ms = times.of(event)
+    return [
+        Need(event.seq, event.entity, r, at_ms, "an event of it could not be read") for r in event.record_ids
+    ]
+
+
+def _reread(diff: Diff, rows: Rows) -> Need:
+    at_ms = int(rows.effective_ms[diff.row])
+    return Need(
+        diff.seq,
+        diff.entity,
+        diff.record_id,
+        at_ms,
+        f"the text of {diff.field} came as a diff of another one",
+    )
+
+
+def _any_in(kinds: Any, wanted: tuple[Kind, ...]) -> bool:
+    return any(pc.any(pc.equal(kinds, str(kind))).as_py() for kind in wanted)
+
+
+def _has_wildcard(rows: Rows) -> bool:
+    return bool(pc.any(pc.match_substring(rows.changes["record_id"], "*")).as_py())

@@ -1,0 +1,61 @@
+"""Structured logs: one event name and its keys a line, JSON unless a person is looking.
+
+Every event name is declared here, once. Values of Salesforce fields, names and secrets never go into a log.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import StrEnum
+from typing import Any, TextIO
+
+import structlog
+
+
+class Event(StrEnum):
+    """What a log line can be about: dotted nouns."""
+
+    ROLE_STARTED = "role.started"
+    ROLE_STOPPED = "role.stopped"
+    CHANNEL_OPENED = "channel.opened"
+    CHANNEL_STOPPED = "channel.stopped"
+    CHANNEL_RETRY = "channel.retry"
+    CHANNEL_LOST = "channel.position.lost"
+    EVENT_QUARANTINED = "event.quarantined"
+    LOG_RETRY = "log.retry"
+    SCAN_STARTED = "scan.started"
+    SCAN_PROGRESS = "scan.progress"
+    SCAN_ENDED = "scan.ended"
+    SCAN_FAILED = "scan.failed"
+    JOURNAL_OPENED = "journal.opened"
+    JOURNAL_FAILED = "journal.failed"
+    REQUEST_MADE = "request.made"
+    ALERT_DECIDED = "alert.decided"
+    API_LISTENING = "api.listening"
+    API_FAILED = "api.failed"
+
+
+def configure(level: str = "info", stream: TextIO | None = None) -> None:
+    """Send logs to stderr: JSON lines in a pipe, readable lines on a terminal."""
+    out = stream or sys.stderr
+    readable = out.isatty()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: Any = structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
+    if not readable:
+        shared.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[*shared, last],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+
+
+def logger(**bound: Any) -> Any:
+    """A logger with keys bound to every line it writes."""
+    return structlog.get_logger().bind(**bound)

@@ -1,0 +1,81 @@
+"""Every metric, once: prefix `sf_cdc_`, base units, timestamps rather than ages.
+
+No record, user or event ids in labels (reliability.md, "Metrics").
+"""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from cdc import __version__
+
+_P = "sf_cdc_"
+
+
+class Metrics:
+    """The metrics of one process, on a registry of their own so that tests can look at them alone."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        r = registry or CollectorRegistry()
+        self.registry = r
+        channel = ["channel"]
+        self.last_event = Gauge(
+            f"{_P}last_event_timestamp_seconds",
+            "Commit time of the newest event recorded",
+            channel,
+            registry=r,
+        )
+        self.last_keepalive = Gauge(
+            f"{_P}last_keepalive_timestamp_seconds",
+            "When the channel last said anything",
+            channel,
+            registry=r,
+        )
+        self.position_at = Gauge(
+            f"{_P}position_timestamp_seconds", "When the stored position was obtained", channel, registry=r
+        )
+        self.source_lag = Gauge(
+            f"{_P}source_lag_seconds", "Receipt minus commit of the newest event", channel, registry=r
+        )
+        self.retention_remaining = Gauge(
+            f"{_P}retention_remaining_seconds",
+            "72 h minus the age of the stored position",
+            channel,
+            registry=r,
+        )
+        self.events = Counter(f"{_P}events_total", "Changes recorded", ["channel"], registry=r)
+        self.duplicates = Counter(
+            f"{_P}duplicates_dropped_total", "Changes that had already been recorded", channel, registry=r
+        )
+        self.gaps = Counter(
+            f"{_P}gaps_total", "Ways of losing something that were seen", ["reason"], registry=r
+        )
+        self.resubscribes = Counter(
+            f"{_P}resubscribe_total", "Subscriptions made again", ["reason"], registry=r
+        )
+        self.delivery_used = Gauge(f"{_P}delivery_used", "Events delivered in the last 24 h", registry=r)
+        self.delivery_limit = Gauge(f"{_P}delivery_limit", "Events that may be delivered in 24 h", registry=r)
+        self.api_calls = Counter(f"{_P}api_calls_total", "Calls of the org's API", registry=r)
+        self.log_transactions = Counter(
+            f"{_P}kafka_transactions_total", "Transactions of the log", ["result"], registry=r
+        )
+        self.journal_commit = Histogram(
+            f"{_P}journal_commit_seconds",
+            "Time of one journal transaction",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=r,
+        )
+        self.journal_lag = Gauge(
+            f"{_P}journal_lag_records", "Changes in the log, not yet in the journal", registry=r
+        )
+        self.journal_bytes = Gauge(f"{_P}journal_bytes", "Size of the journal file", registry=r)
+        self.quarantined = Counter(f"{_P}quarantined_total", "Events kept raw", registry=r)
+        self.detector_keys = Gauge(f"{_P}detector_keys", "Keys the detector holds", registry=r)
+        self.detector_evictions = Counter(f"{_P}detector_evictions_total", "Keys it had to drop", registry=r)
+        self.alerts = Counter(f"{_P}alerts_total", "Alerts opened", ["severity"], registry=r)
+        self.build = Gauge(f"{_P}build_info", "1, with the version", ["version"], registry=r)
+        self.build.labels(__version__).set(1)
+
+    def text(self) -> bytes:
+        """The exposition format, with the process's own figures."""
+        return generate_latest(self.registry) + generate_latest(REGISTRY)

@@ -1,0 +1,112 @@
+"""Each part from the settings: the only place where settings, rooms and connectors meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import SecretStr
+
+from cdc.answer.definitions import definitions
+from cdc.capture.options import CaptureOptions
+from cdc.journal.journal import DuckJournal
+from cdc.log.embedded import EmbeddedLog
+from cdc.log.kafka import KafkaLog, KafkaLogOptions
+from cdc.metrics import Metrics
+from cdc.ports.log import Log
+from cdc.ports.source import Start
+from cdc.settings import SalesforceSettings, Settings, duration_s
+from connectors.salesforce.grants import AuthMethod, Credentials
+from connectors.salesforce.pubsub import PubSubOptions, PubSubSource
+from connectors.salesforce.query import SalesforceOrg
+from connectors.salesforce.secret import Secret
+from connectors.salesforce.session import Session, SessionOptions
+
+CLIENT = "sf-cdc"
+
+
+def make_session(settings: SalesforceSettings) -> Session:
+    """The org's login; nothing is sent before the first token is asked for."""
+
+    def secret(name: str) -> Secret:
+        value: SecretStr = getattr(settings, name)
+        return Secret(name, value=value.get_secret_value(), file=getattr(settings, f"{name}_file"))
+
+    credentials = Credentials(
+        method=AuthMethod(settings.auth),
+        login_url=settings.login_url,
+        client_id=settings.client_id,
+        client_secret=secret("client_secret"),
+        private_key=secret("private_key"),
+        username=settings.username,
+        audience=settings.audience,
+        refresh_token=secret("refresh_token"),
+        access_token=secret("access_token"),
+        instance_url=settings.instance_url,
+        org_id=settings.org_id,
+    )
+    return Session(credentials, SessionOptions(ca_file=settings.ca_file))
+
+
+def make_source(settings: SalesforceSettings, session: Session) -> PubSubSource:
+    return PubSubSource(
+        session,
+        PubSubOptions(endpoint=settings.pubsub_endpoint, tls=settings.pubsub_tls, ca_file=settings.ca_file),
+    )
+
+
+def make_org(settings: SalesforceSettings, session: Session, metrics: Metrics) -> SalesforceOrg:
+    return SalesforceOrg(
+        session,
+        api_version=settings.api_version,
+        client_name=CLIENT,
+        on_call=metrics.api_calls.inc,
+        max_api_calls_per_day=settings.max_api_calls_per_day,
+    )
+
+
+def make_log(settings: Settings) -> Log:
+    """The log of the settings; opening it as its one writer is the recorder's business."""
+    retention_ms = int(duration_s(settings.log.retention) * 1000)
+    if settings.log.kind == "embedded":
+        return EmbeddedLog(settings.org.alias, settings.log.path, retention_ms)
+    kafka = settings.log.kafka
+    return KafkaLog(
+        settings.org.alias,
+        KafkaLogOptions(
+            bootstrap_servers=kafka.bootstrap_servers,
+            topic_prefix=settings.topic_prefix,
+            partitions=kafka.partitions,
+            replication_factor=kafka.replication_factor,
+            retention_ms=retention_ms,
+            properties=kafka.properties,
+        ),
+    )
+
+
+def make_journal(settings: Settings, **more: Any) -> DuckJournal:
+    """The journal of the settings, with the macros of the room that answers."""
+    return DuckJournal(
+        settings.journal.path,
+        settings.org.alias,
+        memory_limit=settings.journal.memory_limit,
+        threads=settings.journal.threads,
+        definitions=definitions(),
+        **more,
+    )
+
+
+def capture_options(settings: Settings, owner: str) -> CaptureOptions:
+    s = settings.salesforce
+    return CaptureOptions(
+        org=settings.org.alias,
+        owner=owner,
+        channels=tuple(s.channels),
+        platform_events=tuple(s.platform_events),
+        entities=tuple(s.entities),
+        start=Start(s.start),
+        baseline=s.baseline == "auto",
+    )
+
+
+def detector_options(settings: Settings) -> dict[str, Any]:
+    return {}

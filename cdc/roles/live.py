@@ -1,0 +1,217 @@
+"""`cdc run`, `cdc capture`, `cdc journal`, `cdc detect`: the same parts, in one process or alone.
+
+They share only the log. In one process a single reader decodes its bytes once and hands the columns to the
+journal and to the detector (`cdc/log/follow.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cdc.avro.columns import decode_batch
+from cdc.avro.store import SchemaStore
+from cdc.capture.jobs import Job
+from cdc.capture.recorder import Recorder
+from cdc.journal.journal import DuckJournal
+from cdc.log.follow import Follower, follow
+from cdc.logs import Event, logger
+from cdc.metrics import Metrics
+from cdc.ports.clock import Clock
+from cdc.ports.columns import ColumnBatch
+from cdc.ports.log import Checkpoint, Log, LogBatch
+from cdc.ports.types import SchemaId
+from cdc.roles.build import (
+    capture_options,
+    detector_options,
+    make_journal,
+    make_log,
+    make_org,
+    make_session,
+    make_source,
+)
+from cdc.roles.gauges import keep_gauges
+from cdc.roles.process import Life, Worker
+from cdc.serve.app import Door, Runner, make_app, metrics_app
+from cdc.serve.auth import load_tokens
+from cdc.settings import Settings
+from connectors.salesforce.session import Session
+
+
+async def live(
+    settings: Settings, *, capture: bool = False, journal: bool = False, detect: bool = False
+) -> None:
+    """Run the parts asked for until a signal, or until one of them cannot go on. Errors: StopProcess classes."""
+    life, metrics, clock = Life(), Metrics(), Clock()
+    life.begin()
+    log = make_log(settings)
+    try:
+        async with contextlib.AsyncExitStack() as parts:
+            store = parts.enter_context(_journal(settings, log, life)) if journal else None
+            followers: list[Follower] = []
+            if store:
+                followers.append(JournalFollower(store.journal, store.checkpoint))
+            if detect and (settings.detect.enabled or not (capture or journal)):
+                followers.append(parts.enter_context(_detector(settings, log)))
+            if followers:
+                parts.enter_context(_reader(log, followers, life))
+            await parts.enter_async_context(_door(settings, log, store, metrics, clock, capture))
+            recorder = None
+            if capture:
+                session = await parts.enter_async_context(make_session(settings.salesforce))
+                recorder = make_recorder(settings, session, log, metrics, clock)
+            await _until_stopped(settings, life, recorder, store, metrics)
+    finally:
+        log.close()
+    if life.failure:
+        raise life.failure
+
+
+async def _until_stopped(
+    settings: Settings, life: Life, recorder: Recorder | None, store: Store | None, metrics: Metrics
+) -> None:
+    gauges = asyncio.create_task(keep_gauges(settings, recorder, store.journal if store else None, metrics))
+    try:
+        if recorder is None:
+            logger().info(Event.ROLE_STARTED, pid=os.getpid())
+            await life.stop.wait()
+            return
+        try:
+            await recorder.run(life.stop)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            life.fail(error)
+    finally:
+        gauges.cancel()
+
+
+# -- the parts ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Store:
+    """The open journal and how far it had read the log."""
+
+    journal: DuckJournal
+    checkpoint: Checkpoint
+
+
+@dataclass(slots=True)
+class JournalFollower:
+    """Hands batches to the journal's writer; the queue there is bounded, so a slow disk slows the reading."""
+
+    journal: DuckJournal
+    checkpoint: Checkpoint
+
+    def take(self, batch: ColumnBatch) -> None:
+        self.journal.commit(batch)
+        self.checkpoint = batch.checkpoint
+
+
+@contextlib.contextmanager
+def _journal(settings: Settings, log: Log, life: Life) -> Iterator[Store]:
+    def request(jobs: list[dict[str, Any]]) -> None:
+        log.publish(
+            [Job(**{**job, "record_ids": tuple(job.get("record_ids", ()))}).to_record() for job in jobs]
+        )
+        for job in jobs:
+            logger().info(Event.REQUEST_MADE, job=job["job_id"], entity=job["entity"])
+
+    store = make_journal(settings, schema_text=_schema_text(log), on_requests=request, on_fatal=life.fail)
+    checkpoint = store.open()
+    logger().info(Event.JOURNAL_OPENED, path=settings.journal.path, ordinal=checkpoint.ordinal)
+    try:
+        yield Store(store, checkpoint)
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def _detector(settings: Settings, log: Log) -> Iterator[Any]:
+    from cdc.detect.reader import DetectorFollower
+
+    detector = DetectorFollower(
+        settings.org.alias, settings.detect.state_path, log.publish, **detector_options(settings)
+    )
+    try:
+        yield detector
+    finally:
+        detector.close()
+
+
+@contextlib.contextmanager
+def _reader(log: Log, followers: list[Follower], life: Life) -> Iterator[None]:
+    """One thread reads the log, decodes once, and feeds all followers."""
+    schemas = SchemaStore(_schema_text(log))
+
+    def decode(batch: LogBatch) -> ColumnBatch:
+        return decode_batch(batch, schemas)
+
+    def work(stop: threading.Event) -> None:
+        start = min((f.checkpoint for f in followers), key=lambda c: c.ordinal)
+        follow(log, start, decode, followers, stop)
+
+    worker = Worker("log-reader", work, life)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.close()
+
+
+def _schema_text(log: Log) -> Any:
+    return lambda schema_id: log.schema(SchemaId(schema_id))
+
+
+@asynccontextmanager
+async def _door(
+    settings: Settings, log: Log, store: Store | None, metrics: Metrics, clock: Clock, capture: bool
+) -> AsyncIterator[None]:
+    """The API beside the journal; health and metrics alone for a role without it."""
+
+    async def request_baseline(entity: str) -> str:
+        job = Job(
+            job_id=f"baseline-{entity}-{clock.wall_ms()}",
+            kind="baseline",
+            entity=entity,
+            reason="asked for",
+            requested_by="a person",
+            requested_at=clock.wall_ms(),
+        )
+        await asyncio.to_thread(log.publish, [job.to_record()])
+        return job.job_id
+
+    if store is None:
+        runner = Runner(_no_journal(metrics), settings.metrics.listen)
+        await runner.serve(metrics_app(metrics))
+    else:
+        tokens = load_tokens(settings.api.tokens_file, settings.api.token_file)
+        door = Door(store.journal.reader, tokens, metrics, request_baseline=request_baseline)
+        runner = Runner(door, settings.api.listen)
+        await runner.serve(make_app(door))
+    try:
+        yield
+    finally:
+        await runner.close()
+
+
+def _no_journal(metrics: Metrics) -> Door:
+    from cdc.serve.auth import Tokens
+
+    return Door(contextlib.nullcontext, Tokens(()), metrics)
+
+
+def make_recorder(settings: Settings, session: Session, log: Log, metrics: Metrics, clock: Clock) -> Recorder:
+    org = make_org(settings.salesforce, session, metrics)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    return Recorder(
+        capture_options(settings, owner), log, make_source(settings.salesforce, session), org, metrics, clock
+    )

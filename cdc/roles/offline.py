@@ -1,0 +1,26 @@
+"""The journal opened for one question, where no process has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cdc.errors import NotFound
+from cdc.roles.build import make_journal
+from cdc.settings import Settings
+
+
+@contextmanager
+def offline_reader(settings: Settings) -> Iterator[Any]:
+    """A cursor on the journal of the settings. Errors: NotFound where there is none yet; JournalLocked."""
+    if not Path(settings.journal.path).exists():
+        raise NotFound("there is no journal yet", where=settings.journal.path, do="start `cdc run`")
+    journal = make_journal(settings)
+    journal.open()
+    try:
+        with journal.reader() as reader:
+            yield reader
+    finally:
+        journal.close()

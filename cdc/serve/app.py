@@ -1,0 +1,254 @@
+"""The HTTP API: every question at an address of its own, alerts as they come, health and metrics.
+
+Deny by default: each route names the role it needs; `/healthz` and `/readyz` need none and tell nothing.
+Questions run in threads, each on a cursor of its own; the writer is never waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from cdc import __version__
+from cdc.errors import BadArgument, PortTaken
+from cdc.logs import Event, logger
+from cdc.metrics import Metrics
+from cdc.serve.auth import Role, Tokens
+from cdc.serve.openapi import document
+from cdc.serve.problems import problem, problems
+from cdc.serve.questions import QUESTIONS, Question
+
+BODY_BYTES_MAX = 1_000_000
+ALERTS_LOOK_EVERY_S = 0.5
+SHUTDOWN_TIMEOUT_S = 5.0
+
+
+@dataclass(slots=True)
+class Door:
+    """What the API stands before. `ready` says why it may not take traffic, or nothing."""
+
+    reader: Callable[[], AbstractContextManager[Any]]
+    tokens: Tokens
+    metrics: Metrics
+    ready: Callable[[], str] = lambda: ""
+    request_baseline: Callable[[str], Awaitable[str]] | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def make_app(door: Door) -> web.Application:
+    """The application; `Runner` below serves it."""
+    app = web.Application(middlewares=[problems, _guard(door.tokens)], client_max_size=BODY_BYTES_MAX)
+    app.router.add_get("/healthz", _healthz(door))
+    app.router.add_get("/readyz", _readyz(door))
+    app.router.add_get("/metrics", _metrics(door))
+    app.router.add_get("/api/v1/openapi.json", _openapi)
+    app.router.add_get("/api/v1/alerts/stream", _alert_stream(door))
+    for question in QUESTIONS.values():
+        app.router.add_route(question.method, question.path, _ask(door, question))
+    app.router.add_post("/api/v1/baselines", _baseline(door))
+    return app
+
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+ROLES = {question.path: question.role for question in QUESTIONS.values()} | {
+    "/api/v1/baselines": Role.OPERATOR,
+    "/api/v1/alerts/stream": Role.VIEWER,
+    "/api/v1/openapi.json": Role.VIEWER,
+    "/metrics": Role.VIEWER,
+}
+
+
+def _guard(tokens: Tokens) -> Any:
+    @web.middleware
+    async def guard(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if request.path in OPEN_PATHS:
+            return await handler(request)
+        role = tokens.role(request.headers.get("Authorization"))
+        if role is None:
+            answer = problem(
+                401, "Unauthorized", "send a token of this journal as Authorization: Bearer TOKEN"
+            )
+            answer.headers["WWW-Authenticate"] = "Bearer"
+            return answer
+        resource = request.match_info.route.resource
+        needed = ROLES.get(resource.canonical if resource else "", Role.VIEWER)
+        if role < needed:
+            return problem(403, "Forbidden", f"this needs the role {needed.name.lower()}")
+        response = await handler(request)
+        if not response.prepared:
+            response.headers["X-Content-Type-Options"] = "nosniff"
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return guard
+
+
+def _ask(door: Door, question: Question) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(request: web.Request) -> web.Response:
+        given = await _given(request, question)
+
+        def answer() -> dict[str, Any]:
+            with door.reader() as reader:
+                return question.answer(reader, given)
+
+        return web.json_response(await asyncio.to_thread(answer))
+
+    return handler
+
+
+async def _given(request: web.Request, question: Question) -> dict[str, Any]:
+    """Parameters from path, query and JSON body. Errors: BadArgument naming the parameter."""
+    given: dict[str, Any] = dict(request.match_info)
+    for key in request.query:
+        values = request.query.getall(key)
+        given[key] = values if len(values) > 1 else values[0]
+    if question.method == "POST":
+        try:
+            body = await request.json()
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise BadArgument("the body is not JSON", where=request.path, do="send a JSON object") from error
+        if not isinstance(body, dict):
+            raise BadArgument("the body is not a JSON object", where=request.path)
+        given |= body
+    return question.checked(given)
+
+
+def _healthz(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(_: web.Request) -> web.Response:
+        def look() -> None:
+            with door.reader() as reader:
+                reader.execute("SELECT 1").fetchone()
+
+        try:
+            await asyncio.to_thread(look)
+        except Exception:
+            return web.json_response({"status": "failed"}, status=503)
+        return web.json_response({"status": "ok", "version": __version__})
+
+    return handler
+
+
+def _readyz(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(_: web.Request) -> web.Response:
+        why = door.ready()
+        return web.json_response({"status": why or "ready"}, status=503 if why else 200)
+
+    return handler
+
+
+def _metrics(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=door.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    return handler
+
+
+async def _openapi(_: web.Request) -> web.Response:
+    return web.json_response(document())
+
+
+def _baseline(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise BadArgument("the body is not JSON", where=request.path) from error
+        entity = body.get("entity") if isinstance(body, dict) else None
+        if not isinstance(entity, str) or not entity.isidentifier():
+            raise BadArgument(
+                "entity is not an API name", where=request.path, do='send {"entity": "Account"}'
+            )
+        if door.request_baseline is None:
+            return problem(409, "Conflict", "this process cannot request a baseline")
+        return web.json_response({"job_id": await door.request_baseline(entity)}, status=202)
+
+    return handler
+
+
+def _alert_stream(door: Door) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Every new version of every alert as a server-sent event; `since=all` begins with those there are."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        await response.prepare(request)
+
+        def versions() -> list[Mapping[str, Any]]:
+            with door.reader() as reader:
+                answer = QUESTIONS["alerts"].answer(reader, {"limit": 1000})
+            return [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]
+
+        sent: dict[str, int] = {}
+        if request.query.get("since") != "all":
+            sent = {a["alert_id"]: a["version"] for a in await asyncio.to_thread(versions)}
+        while not door.stopping.is_set():
+            for alert in reversed(await asyncio.to_thread(versions)):
+                if sent.get(alert["alert_id"], 0) < alert["version"]:
+                    sent[alert["alert_id"]] = alert["version"]
+                    await response.write(f"data: {json.dumps(alert)}\n\n".encode())
+            await response.write(b": quiet\n\n")
+            await asyncio.sleep(ALERTS_LOOK_EVERY_S)
+        return response
+
+    return handler
+
+
+@dataclass(slots=True)
+class Runner:
+    """Serves the door at an address until closed. Errors: PortTaken."""
+
+    door: Door
+    listen: str
+    _runner: web.AppRunner | None = None
+    address: str = ""
+
+    async def open(self) -> None:
+        await self.serve(make_app(self.door))
+
+    async def serve(self, app: web.Application) -> None:
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+        await self._runner.setup()
+        host, _, port = self.listen.rpartition(":")
+        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise PortTaken(
+                f"the address cannot be listened on: {error.strerror}",
+                where=self.listen,
+                do="stop what uses it, or set api.listen (metrics.listen for a role without API)",
+            ) from error
+        bound = self._runner.addresses[0]
+        self.address = f"{bound[0]}:{bound[1]}"
+        logger().info(Event.API_LISTENING, address=self.address)
+
+    async def close(self) -> None:
+        self.door.stopping.set()
+        if self._runner:
+            await self._runner.cleanup()
+
+
+def metrics_app(metrics: Metrics) -> web.Application:
+    """Health and metrics alone, for a role that serves no API."""
+
+    async def text(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def ok(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "version": __version__})
+
+    app = web.Application()
+    app.router.add_get("/metrics", text)
+    app.router.add_get("/healthz", ok)
+    app.router.add_get("/readyz", ok)
+    return app

@@ -1,0 +1,93 @@
+"""Who may do what: static bearer tokens, three roles, deny by default (reliability.md, "Security").
+
+A tokens file has a line per token: the role and the SHA-256 of the token in hex. Without one the API listens
+on the loopback range only and one admin token is generated, written to `api.token_file` with mode 0600.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from cdc.errors import SettingsError
+
+TOKEN_BYTES = 32
+
+
+class Role(IntEnum):
+    """Each role may do what the ones before it may."""
+
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """SHA-256 digests and their roles; the tokens themselves are not kept."""
+
+    digests: tuple[tuple[bytes, Role], ...]
+
+    def role(self, authorization: str | None) -> Role | None:
+        """The role of an `Authorization` header, or None. Every digest is compared, each in constant time."""
+        scheme, _, token = (authorization or "").partition(" ")
+        given = hashlib.sha256(token.strip().encode()).digest()
+        found: Role | None = None
+        for digest, role in self.digests:
+            if hmac.compare_digest(digest, given):
+                found = role
+        return found if scheme.lower() == "bearer" else None
+
+
+def load_tokens(tokens_file: str, token_file: str) -> Tokens:
+    """Tokens of the file, or one generated admin token. Errors: SettingsError naming the line."""
+    if tokens_file:
+        return Tokens(tuple(_parse(Path(tokens_file))))
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    _write_private(Path(token_file), token)
+    return Tokens(((hashlib.sha256(token.encode()).digest(), Role.ADMIN),))
+
+
+def _parse(path: Path) -> list[tuple[bytes, Role]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise SettingsError(
+            f"the tokens file cannot be read: {error.strerror}", where=str(path), do="set api.tokens_file"
+        ) from error
+    out: list[tuple[bytes, Role]] = []
+    for number, line in enumerate(lines, 1):
+        words = line.split("#")[0].split()
+        if not words:
+            continue
+        try:
+            role, digest = Role[words[0].upper()], bytes.fromhex(words[1])
+            if len(words) != 2 or len(digest) != 32:
+                raise ValueError
+        except (KeyError, ValueError, IndexError) as error:
+            raise SettingsError(
+                "a line of the tokens file is not a role and a sha256 in hex",
+                where=f"{path}:{number}",
+                do="write `viewer|operator|admin HEX`, for example from `printf %s TOKEN | sha256sum`",
+            ) from error
+        out.append((digest, role))
+    if not out:
+        raise SettingsError("the tokens file holds no token", where=str(path), do="add a line `admin HEX`")
+    return out
+
+
+def _write_private(path: Path, token: str) -> None:
+    try:
+        path.unlink(missing_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(token + "\n")
+    except OSError as error:
+        raise SettingsError(
+            f"the API token cannot be written: {error.strerror}", where=str(path), do="set api.token_file"
+        ) from error

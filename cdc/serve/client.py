@@ -1,0 +1,95 @@
+"""Asking a running journal by its HTTP API: what the verbs, and the demo, do."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+from cdc.errors import BadArgument, CdcError, NotFound, RetryLater
+from cdc.serve.questions import Question
+from cdc.settings import Settings
+
+ASK_TIMEOUT_S = 120.0
+IS_RUNNING_TIMEOUT_S = 2.0
+
+
+def is_running(settings: Settings) -> bool:
+    """True when a process answers at `api.listen` as a journal does."""
+    try:
+        answer = _send(settings, "GET", "/healthz", timeout_s=IS_RUNNING_TIMEOUT_S)
+        return answer.status in (200, 503) and b"status" in answer.read()
+    except (OSError, HTTPException):
+        return False
+
+
+def follow(settings: Settings, path: str) -> Iterator[dict[str, Any]]:
+    """Server-sent events of the running journal, one JSON object each, until interrupted."""
+    answer = _send(settings, "GET", path, timeout_s=None)
+    if answer.status != 200:
+        raise _told(answer, settings)
+    for line in answer:
+        if line.startswith(b"data:"):
+            yield json.loads(line[5:])
+
+
+def post(settings: Settings, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask the running journal to do something."""
+    answer = _send(settings, "POST", path, body, timeout_s=ASK_TIMEOUT_S)
+    if answer.status >= 300:
+        raise _told(answer, settings)
+    return dict(json.load(answer))
+
+
+def ask_running(settings: Settings, question: Question, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer as JSON values. Errors: those of the question; RetryLater when nobody answers."""
+    path, query, body = question.address(given)
+    target = path + ("?" + urllib.parse.urlencode(query, doseq=True) if query else "")
+    try:
+        answer = _send(settings, "POST" if body is not None else "GET", target, body, timeout_s=ASK_TIMEOUT_S)
+        if answer.status != 200:
+            raise _told(answer, settings)
+        return dict(json.load(answer))
+    except (OSError, HTTPException) as error:
+        raise RetryLater(f"the journal's API did not answer: {error}", where=settings.api.listen) from error
+
+
+def _send(
+    settings: Settings,
+    method: str,
+    target: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    timeout_s: float | None,
+) -> HTTPResponse:
+    """One request, straight to the address: no proxy of the environment comes between."""
+    host, _, port = settings.api.listen.rpartition(":")
+    connection = HTTPConnection(host.strip("[]"), int(port), timeout=timeout_s)
+    headers = {"Accept": "application/json", "Connection": "close"}
+    token = Path(settings.api.token_file)
+    if token.exists():
+        headers["Authorization"] = f"Bearer {token.read_text(encoding='utf-8').strip()}"
+    payload = None
+    if body is not None:
+        payload = json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+    connection.request(method, target, body=payload, headers=headers)
+    return connection.getresponse()
+
+
+def _told(answer: HTTPResponse, settings: Settings) -> CdcError:
+    """The API's problem document as the error it was."""
+    try:
+        document = json.load(answer)
+        detail = str(document.get("detail") or document.get("title") or answer.reason)
+    except ValueError:
+        detail = answer.reason
+    if answer.status in (401, 403):
+        return BadArgument(
+            f"the journal's API refused: {detail}", where=settings.api.token_file, do="see api.token_file"
+        )
+    kind: type[CdcError] = {400: BadArgument, 404: NotFound}.get(answer.status, RetryLater)
+    return kind(detail)

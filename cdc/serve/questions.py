@@ -1,0 +1,168 @@
+"""Every question that can be asked, once: its address, its parameters, who may ask, and what answers it.
+
+The HTTP API routes by this table, its OpenAPI document is made from it, and the verbs of the command line go
+through it too, so that an answer is the same whichever way it was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+from cdc.answer import questions as past
+from cdc.errors import BadArgument
+from cdc.serve.auth import Role
+
+ROWS_MAX = 10_000
+ROWS_DEFAULT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: where it stands, what kind it is, what it means."""
+
+    name: str
+    text: str
+    kind: Literal["text", "texts", "integer"] = "text"
+    where: Literal["path", "query", "body"] = "query"
+    required: bool = False
+
+    def checked(self, value: Any) -> Any:
+        """The value as its kind. Errors: BadArgument naming the parameter."""
+        if self.kind == "integer":
+            try:
+                number = int(value)
+            except (TypeError, ValueError) as error:
+                raise BadArgument(f"{self.name} is not a whole number: {value!r:.60}") from error
+            if not 0 <= number <= 2**62:
+                raise BadArgument(f"{self.name} is out of range: {number}")
+            return number
+        if self.kind == "texts":
+            values = value if isinstance(value, list) else [value]
+            if not all(isinstance(v, str) for v in values):
+                raise BadArgument(f"{self.name} is not a list of texts")
+            return values
+        if not isinstance(value, str):
+            raise BadArgument(f"{self.name} is not one text")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`call(reader, **parameters)` gives an `Answer` of `cdc/answer`."""
+
+    name: str
+    path: str
+    text: str
+    call: Callable[..., past.Answer]
+    parameters: tuple[Parameter, ...] = ()
+    method: Literal["GET", "POST"] = "GET"
+    role: Role = Role.VIEWER
+
+    def answer(self, reader: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer as JSON values: `columns`, `rows`, `complete`, `reasons`, `notes` and what more it has."""
+        return self.call(reader, **self.checked(given)).as_json()
+
+    def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters as their kinds. Errors: BadArgument for an unknown, missing or unfit one."""
+        known = {p.name: p for p in self.parameters}
+        for name in given:
+            if name not in known:
+                raise BadArgument(
+                    f"{name!r:.60} is not a parameter of {self.name}",
+                    do=f"use {', '.join(known) or 'none'}",
+                )
+        for parameter in self.parameters:
+            if parameter.required and not given.get(parameter.name):
+                raise BadArgument(f"{parameter.name} is missing", where=self.name)
+        return {name: known[name].checked(value) for name, value in given.items()}
+
+    def address(self, given: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
+        """Path, query and body for the API."""
+        path, query, body = self.path, {}, {}
+        for parameter in self.parameters:
+            if parameter.name not in given:
+                continue
+            value = given[parameter.name]
+            if parameter.where == "path":
+                path = path.replace("{" + parameter.name + "}", quote(str(value), safe=""))
+            elif parameter.where == "query":
+                query[parameter.name] = value
+            else:
+                body[parameter.name] = value
+        return path, query, body if self.method == "POST" else None
+
+
+_ENTITY = Parameter("entity", "API name of the entity, like Account", where="path", required=True)
+_AT = Parameter("at", "a time (ISO 8601, or -15m); without it, now")
+_BEFORE = Parameter("before", "exactly before a transaction key, a seq or an alert id")
+_LIMIT = Parameter("limit", f"rows, at most {ROWS_MAX}", kind="integer")
+_CURSOR = Parameter("cursor", "the `next` of the answer before")
+
+QUESTIONS: dict[str, Question] = {
+    q.name: q
+    for q in (
+        Question("status", "/api/v1/status", "How far everything is, and what is wrong", past.status),
+        Question(
+            "coverage",
+            "/api/v1/coverage",
+            "Since when things are known, and which stretches are lost, repaired or unknown",
+            past.coverage,
+            (Parameter("entity", "only this entity"),),
+        ),
+        Question(
+            "history",
+            "/api/v1/history/{entity}/{record_id}",
+            "Every change of a record: when, who, through what, each field before and after",
+            past.history,
+            (
+                _ENTITY,
+                Parameter("record_id", "15 or 18 characters", where="path", required=True),
+                _AT,
+                _BEFORE,
+                _LIMIT,
+                _CURSOR,
+            ),
+        ),
+        Question(
+            "state",
+            "/api/v1/state/{entity}",
+            "Records as they were at a time or before a change",
+            past.state,
+            (_ENTITY, Parameter("ids", "record ids", kind="texts"), _AT, _BEFORE, _LIMIT, _CURSOR),
+        ),
+        Question(
+            "record",
+            "/api/v1/record/{entity}/{record_id}",
+            "One record at a time, field by field, with the change that set each",
+            past.record,
+            (
+                _ENTITY,
+                Parameter("record_id", "15 or 18 characters", where="path", required=True),
+                _AT,
+                _BEFORE,
+            ),
+        ),
+        Question(
+            "alerts",
+            "/api/v1/alerts",
+            "Alerts, the newest first",
+            past.alerts,
+            (_LIMIT, _CURSOR),
+        ),
+        Question(
+            "query",
+            "/api/v1/query",
+            "One SELECT over the public views",
+            past.query,
+            (
+                Parameter("sql", "the statement", where="body", required=True),
+                Parameter("limit", f"rows, at most {ROWS_MAX}", kind="integer", where="body"),
+            ),
+            method="POST",
+            role=Role.OPERATOR,
+        ),
+    )
+}

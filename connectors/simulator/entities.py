@@ -1,0 +1,134 @@
+"""One entity of the org: its fields, its event schema's newest version, and its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from connectors.simulator.catalog import DEFINITIONS, EntityDefinition
+from connectors.simulator.fields import Field, Leaf, parse_fields
+from connectors.simulator.layout import Layout, leaves_of
+
+ROW_FIELDS = ("Id", "IsDeleted", "SystemModstamp")
+"""What every row has besides its entity's fields; none of them is ever in an event (protocol 2.11)."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One record as it is now: `values` has path -> value of what is not null."""
+
+    id: str
+    values: dict[str, Any] = field(default_factory=dict)
+    deleted: bool = False
+    system_modstamp: int = 0
+    last_commit_at: int = 0
+    deleted_with: int = 0  # the number of the transaction that deleted it
+
+
+class Records:
+    """An entity's records by id, Recycle Bin included, with a random pick of the live ones in one step."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Record] = {}
+        self._live: list[str] = []
+        self._at: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._by_id.values())
+
+    def get(self, record_id: str) -> Record | None:
+        return self._by_id.get(record_id)
+
+    def live_ids(self) -> list[str]:
+        """Ids of the records not deleted, in no order that means anything, but the same for a seed."""
+        return list(self._live)
+
+    def add(self, record: Record) -> None:
+        self._by_id[record.id] = record
+        if not record.deleted:
+            self._enlist(record.id)
+
+    def delete(self, record: Record) -> None:
+        """Into the Recycle Bin."""
+        record.deleted = True
+        self._strike(record.id)
+
+    def undelete(self, record: Record) -> None:
+        record.deleted = False
+        self._enlist(record.id)
+
+    def purge(self, record: Record) -> None:
+        """Gone altogether."""
+        if not record.deleted:
+            self._strike(record.id)
+        del self._by_id[record.id]
+
+    def pick(self, random: Random) -> Record | None:
+        """Any live record."""
+        if not self._live:
+            return None
+        return self._by_id[self._live[int(random.random() * len(self._live))]]
+
+    def sample(self, random: Random, count: int) -> list[Record]:
+        """Different live records, at most `count`."""
+        ids = random.sample(self._live, min(count, len(self._live)))
+        return [self._by_id[record_id] for record_id in ids]
+
+    def _enlist(self, record_id: str) -> None:
+        self._at[record_id] = len(self._live)
+        self._live.append(record_id)
+
+    def _strike(self, record_id: str) -> None:
+        at = self._at.pop(record_id)
+        last = self._live.pop()
+        if last != record_id:
+            self._live[at] = last
+            self._at[last] = at
+
+
+class Entity:
+    """Account, Shipment__c …: what it is called, its fields, its records. `change_event` names its events."""
+
+    def __init__(self, definition: EntityDefinition, fields: Sequence[Field]) -> None:
+        self.name = definition.name
+        self.label = definition.label
+        self.plural = definition.plural
+        self.key_prefix = definition.key_prefix
+        self.cascades = definition.cascades
+        self.custom = self.name.endswith("__c")
+        self.change_event = (
+            f"{self.name.removesuffix('c')}ChangeEvent" if self.custom else f"{self.name}ChangeEvent"
+        )
+        self.records = Records()
+        self.set_fields(fields)
+
+    def set_fields(self, fields: Sequence[Field]) -> None:
+        """Give it other fields: a new schema version from the next event on."""
+        self.fields = tuple(fields)
+        self.leaves: dict[str, Leaf] = leaves_of(self.fields)
+        self.layout = Layout(self.change_event, self.fields)
+        self.path_of: dict[str, str] = {leaf.rest_name: path for path, leaf in self.leaves.items()}
+        self.event_paths = frozenset(self.layout.paths)
+        self.full_paths = self.layout.paths
+        self.defaults = {
+            path: False
+            for path, leaf in self.leaves.items()
+            if leaf.avro == "boolean" and leaf.field.in_events
+        }
+
+    def field(self, name: str) -> Field | None:
+        """The top-level field of that name."""
+        return next((candidate for candidate in self.fields if candidate.name == name), None)
+
+
+def standard_entities(pod: str) -> dict[str, Entity]:
+    """The seven entities every simulated org has."""
+    return {
+        definition.name: Entity(definition, parse_fields(definition.fields, id_prefix=f"00N{pod}{index}"))
+        for index, definition in enumerate(DEFINITIONS)
+    }

@@ -1,0 +1,72 @@
+"""Faults that can be set and cleared while the org runs. The wire acts them out; two act in the core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+KNOWN_FAULTS: Mapping[str, str] = {
+    "stream_reset": "streams end as by RST_STREAM; after=N events of a stream",
+    "token_revoked": "tokens given so far are no longer good",
+    "slow": "answers wait; ms=N",
+    "unavailable": "HTTP 503 and gRPC service.unavailable; retry_after=S",
+    "replay_expired": "every stored replay position is outside the retention",
+    "delivery_limit": "the 24 h delivery allocation is used up",
+    "schema_unknown": "GetSchema does not know the id; schema_id=ID, else any",
+    "payload_cut": "event bodies are cut short in delivery; entity=E, keep=BYTES",
+    "no_permission": "the reading user may not see an entity; entity=E",
+    "query_error": "queries answer with an error; code=C, entity=E",
+    "locator_expired": "the next page of a query is refused with INVALID_QUERY_LOCATOR",
+    "keepalive_only": "streams deliver empty responses only",
+    "credit_withheld": "the service answers with fewer events than it was given credit for; max=N",
+}
+"""What can be set, and its parameters. Every fault also takes times=N: it clears itself after acting N times."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault that is on. `left` counts how often it will still act; None: until cleared."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    left: int | None = None
+
+
+class Faults:
+    """The faults that are on, by name; a name may be set several times with other parameters."""
+
+    def __init__(self) -> None:
+        self._on: list[Fault] = []
+
+    def set(self, name: str, *, times: int | None = None, **parameters: Any) -> Fault:
+        """Turn a fault on. Raises ValueError for a name that is not known."""
+        if name not in KNOWN_FAULTS:
+            raise ValueError(f"unknown fault {name!r}; known: {', '.join(sorted(KNOWN_FAULTS))}")
+        fault = Fault(name, parameters, times)
+        self._on.append(fault)
+        return fault
+
+    def clear(self, name: str | None = None) -> None:
+        """Turn a fault off; without a name, all of them."""
+        self._on = [fault for fault in self._on if name is not None and fault.name != name]
+
+    def active(self, name: str, **about: Any) -> Fault | None:
+        """The fault of that name that is on and concerns `about` (a parameter it lacks concerns all)."""
+        for fault in self._on:
+            if fault.name == name and all(fault.parameters.get(k, v) == v for k, v in about.items()):
+                return fault
+        return None
+
+    def take(self, name: str, **about: Any) -> Fault | None:
+        """As `active`, and counts that it acts now."""
+        fault = self.active(name, **about)
+        if fault is not None and fault.left is not None:
+            fault.left -= 1
+            if fault.left <= 0:
+                self._on.remove(fault)
+        return fault
+
+    def listed(self) -> list[Fault]:
+        """Every fault that is on."""
+        return list(self._on)

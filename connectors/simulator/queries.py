@@ -1,0 +1,271 @@
+"""Running a query: which records, in which order, and their rows when a page is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from connectors.simulator.channels import DEFAULT_CHANNEL, Channels
+from connectors.simulator.entities import Entity, Record
+from connectors.simulator.errors import OrgError
+from connectors.simulator.ids import record_id as make_id
+from connectors.simulator.rows import Column, RowShape, attributes
+from connectors.simulator.soql import Query, Resolved, comparable, parse_query
+
+FIELDS_ALL_ROWS_MAX = 200
+"""FIELDS(ALL) and FIELDS(CUSTOM) need a LIMIT of at most so many."""
+
+Shape = Callable[[str], RowShape]
+EntityOfId = Callable[[str], Entity | None]
+
+
+class Rows:
+    """The result of a query: `total` rows. `page` makes the rows it is asked for, as they are then.
+
+    So pages are no snapshot: the ids were found when the query ran, the rows are read when the page is.
+    A record that is gone altogether by then is missing from its page. With `snapshot` all rows are made at once.
+    """
+
+    def __init__(
+        self, total: int, page: Callable[[int, int], list[dict[str, Any]]], *, counts: bool = False
+    ) -> None:
+        self.total = total
+        self.counts = counts
+        self._page = page
+
+    def page(self, start: int, count: int) -> list[dict[str, Any]]:
+        """Rows `start` up to `start + count`, read now."""
+        return [] if self.counts else self._page(start, count)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every row, read now."""
+        return self.page(0, self.total)
+
+    @staticmethod
+    def made(shape: RowShape, fields: Sequence[str], records: Sequence[Record]) -> list[dict[str, Any]]:
+        """Rows of records as JSON."""
+        columns = [shape.column(name) for name in fields]
+        return [_row(shape.entity.name, columns, record) for record in records]
+
+
+def run_query(
+    soql: str,
+    *,
+    shape: Shape,
+    entity_of_id: EntityOfId,
+    now: int,
+    include_deleted: bool,
+    snapshot: bool,
+) -> Rows:
+    """Parse, choose and order the records. Raises MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE."""
+    query = parse_query(soql)
+    seen = shape(query.entity)
+    related = _Related(seen, shape, entity_of_id)
+    columns = [] if query.counts else _columns(query, seen, related)
+    chosen = _chosen(query, seen.entity, related.resolve, now, include_deleted)
+    if query.counts:
+        return Rows(len(chosen), lambda start, count: [], counts=True)
+    entity = seen.entity
+    if snapshot:
+        rows = [_row(entity.name, columns, record) for record in chosen]
+        return Rows(len(rows), lambda start, count: rows[start : start + count])
+    record_ids = [record.id for record in chosen]
+
+    def page(start: int, count: int) -> list[dict[str, Any]]:
+        found = (entity.records.get(record_id) for record_id in record_ids[start : start + count])
+        return [_row(entity.name, columns, record) for record in found if record is not None]
+
+    return Rows(len(record_ids), page)
+
+
+def _chosen(
+    query: Query, entity: Entity, resolve: Callable[[str], Resolved], now: int, include_deleted: bool
+) -> list[Record]:
+    condition = query.where(resolve, now) if query.where is not None else None
+    chosen = [
+        record
+        for record in entity.records
+        if (include_deleted or not record.deleted) and (condition is None or condition(record))
+    ]
+    chosen.sort(key=lambda record: record.id)
+    for name, descending, nulls_last in reversed(query.order_by):
+        field = resolve(name)
+        with_value = [record for record in chosen if field.get(record) is not None]
+        without = [record for record in chosen if field.get(record) is None]
+        with_value.sort(key=_sort_key(field), reverse=descending)
+        chosen = with_value + without if nulls_last else without + with_value
+    end = None if query.limit is None else query.offset + query.limit
+    return chosen[query.offset : end]
+
+
+def _sort_key(field: Resolved) -> Callable[[Record], Any]:
+    """Rows sort as conditions compare, so that `Id > last` goes on where a page ended."""
+    return lambda record: comparable(field, field.get(record))
+
+
+def _row(entity: str, columns: Sequence[tuple[str, Column]], record: Record) -> dict[str, Any]:
+    row: dict[str, Any] = {"attributes": attributes(entity, record.id)}
+    for name, value in columns:
+        made = value(record)
+        if isinstance(made, dict) and isinstance(row.get(name), dict) and "attributes" in made:
+            row[name].update(made)
+        else:
+            row[name] = made
+    return row
+
+
+def _columns(query: Query, shape: RowShape, related: _Related) -> list[tuple[str, Column]]:
+    columns: list[tuple[str, Column]] = []
+    for name in query.fields:
+        if name.startswith("FIELDS("):
+            wanted = name[7:-1]
+            if wanted not in ("ALL", "STANDARD", "CUSTOM"):
+                raise OrgError("MALFORMED_QUERY", f"unexpected token: '{wanted}'")
+            if wanted != "STANDARD" and (query.limit is None or query.limit > FIELDS_ALL_ROWS_MAX):
+                raise OrgError(
+                    "MALFORMED_QUERY",
+                    f"The SOQL FIELDS function must have a LIMIT of at most {FIELDS_ALL_ROWS_MAX}",
+                )
+            columns.extend(
+                shape.column(one)
+                for one in shape.names
+                if wanted == "ALL" or one.endswith(("__c", "__s")) == (wanted == "CUSTOM")
+            )
+        elif "(" in name:
+            raise OrgError("MALFORMED_QUERY", f"unexpected token: '{name}'")
+        elif "." in name:
+            columns.append(related.column(name))
+        else:
+            columns.append(shape.column(name))
+    return columns
+
+
+class _Related:
+    """Names one relationship away: `Owner.Name`, `Account.Industry`."""
+
+    def __init__(self, shape: RowShape, shapes: Shape, entity_of_id: EntityOfId) -> None:
+        self._shape = shape
+        self._shapes = shapes
+        self._entity_of_id = entity_of_id
+
+    def resolve(self, name: str) -> Resolved:
+        """A field of the entity itself or of one it refers to."""
+        if "." not in name:
+            return self._shape.resolve(name)
+        _, path, target, rest = self._parts(name)
+        resolved = target.resolve(rest)
+
+        def get(record: Record) -> Any:
+            parent = self._parent(record.values.get(path))
+            return None if parent is None else resolved.get(parent)
+
+        return Resolved(name, resolved.described, get)
+
+    def column(self, name: str) -> tuple[str, Column]:
+        """The nested object of a row; several columns of one relationship make one object."""
+        relationship, path, target, rest = self._parts(name)
+        column_name, value = target.column(rest)
+
+        def nested(record: Record) -> Any:
+            parent = self._parent(record.values.get(path))
+            if parent is None:
+                return None
+            return {"attributes": attributes(target.entity.name, parent.id), column_name: value(parent)}
+
+        return relationship, nested
+
+    def _parts(self, name: str) -> tuple[str, str, RowShape, str]:
+        relationship, _, rest = name.partition(".")
+        if relationship.lower() == self._shape.entity.name.lower() and "." not in rest:
+            raise self._shape.no_such(name)
+        for field in self._shape.entity.fields:
+            if field.relationship.lower() == relationship.lower() and field.name not in self._shape.hidden:
+                try:
+                    return field.relationship, field.name, self._shapes(field.reference_to[0]), rest
+                except OrgError as error:
+                    raise self._shape.no_such(name) from error
+        raise OrgError(
+            "INVALID_FIELD",
+            f"Didn't understand relationship '{relationship}' in field path. If you are attempting to use a "
+            "custom relationship, be sure to append the '__r' after the custom relationship name.",
+        )
+
+    def _parent(self, record_id: str | None) -> Record | None:
+        if record_id is None:
+            return None
+        entity = self._entity_of_id(record_id)
+        return None if entity is None else entity.records.get(record_id)
+
+
+def tooling_rows(soql: str, channels: Channels, entities: Mapping[str, Entity], now: int) -> Rows:
+    """PlatformEventChannelMember and PlatformEventChannel. Raises INVALID_TYPE for anything else."""
+    query = parse_query(soql)
+    tables = {
+        "platformeventchannelmember": ("PlatformEventChannelMember", _members(channels, entities)),
+        "platformeventchannel": ("PlatformEventChannel", _channels(channels)),
+    }
+    found = tables.get(query.entity.lower())
+    if found is None:
+        raise OrgError("INVALID_TYPE", f"sObject type '{query.entity}' is not supported.")
+    name, table = found
+    columns = {column.lower(): column for column in (table[0] if table else {"Id": ""})}
+
+    def resolve(field: str) -> Resolved:
+        column = columns.get(field.lower())
+        if column is None:
+            raise OrgError("INVALID_FIELD", f"No such column '{field}' on entity '{name}'.")
+        return Resolved(column, "string", lambda row: row[column])
+
+    if query.where is not None:
+        condition = query.where(resolve, now)
+        table = [row for row in table if condition(row)]
+    if query.counts:
+        return Rows(len(table), lambda start, count: [], counts=True)
+    names = [resolve(field).name for field in query.fields]
+    rows = [
+        {
+            "attributes": {"type": name, "url": f"/services/data/v66.0/tooling/sobjects/{name}/{row['Id']}"},
+            **{column: row[column] for column in names},
+        }
+        for row in table
+    ]
+    rows = rows[query.offset : None if query.limit is None else query.offset + query.limit]
+    return Rows(len(rows), lambda start, count: rows[start : start + count])
+
+
+def _members(channels: Channels, entities: Mapping[str, Entity]) -> list[dict[str, Any]]:
+    rows = []
+    for count, (channel, member) in enumerate(channels.members(), start=1):
+        event = entities[member.entity].change_event
+        rows.append(
+            {
+                "Id": make_id("0v8", "Sm00", count),
+                "DeveloperName": f"{channel.removesuffix('__chn')}_{event}",
+                "EventChannel": channel,
+                "SelectedEntity": event,
+                "FilterExpression": member.filter_expression or None,
+                "EnrichedFields": [
+                    {"name": _column(entities[member.entity], path)} for path in member.enriched
+                ]
+                or None,
+            }
+        )
+    return rows
+
+
+def _column(entity: Entity, path: str) -> str:
+    leaf = entity.leaves.get(path)
+    return leaf.rest_name if leaf is not None else path
+
+
+def _channels(channels: Channels) -> list[dict[str, Any]]:
+    names = dict.fromkeys(channel for channel, _ in channels.members())
+    return [
+        {
+            "Id": make_id("0YL", "Sm00", count),
+            "DeveloperName": name.removesuffix("__chn"),
+            "ChannelType": "data",
+            "MasterLabel": "Change events" if name == DEFAULT_CHANNEL else name.removesuffix("__chn"),
+        }
+        for count, name in enumerate(names, start=1)
+    ]

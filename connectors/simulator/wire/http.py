@@ -1,0 +1,31 @@
+"""The HTTP side of the org as one aiohttp application: OAuth, REST, Tooling, and the control API."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from connectors.simulator.wire import batches, descriptions, oauth, records
+from connectors.simulator.wire.answers import BODY_BYTES_MAX, WIRE, admitted, refusing, stamped
+from connectors.simulator.wire.context import Wire
+from connectors.simulator.wire.control import Control
+from connectors.simulator.wire.managed import ManagedSubscriptions
+from connectors.simulator.wire.queries import Queries
+from connectors.simulator.wire.tooling import Tooling
+
+
+def http_application(wire: Wire, managed: ManagedSubscriptions, control: Control) -> web.Application:
+    """Every route; the more special ones come first."""
+    app = web.Application(middlewares=[stamped, refusing, admitted], client_max_size=BODY_BYTES_MAX)
+    app[WIRE] = wire
+    app.add_routes(
+        [
+            *oauth.routes(),
+            *Tooling(wire, managed).routes(),
+            *batches.routes(),
+            *Queries(wire).routes(),
+            *descriptions.routes(),
+            *records.routes(),
+            *control.routes(),
+        ]
+    )
+    return app
