@@ -52,7 +52,8 @@ def test_commit_waits_while_the_queue_is_full_and_goes_on_when_there_is_room(tmp
         assert not last
         gate.opened.set()
         thread.join(PATIENCE_S)
-        assert [f.result(PATIENCE_S).ordinal for f in (first, *waiting, *last)][0] == 1
+        ordinals = [f.result(PATIENCE_S).ordinal for f in (first, *waiting, *last)]
+        assert ordinals[0] == 1
         assert journal.checkpoint.ordinal == 7
         assert journal.metrics.queue_records == 0
 
