@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -119,25 +120,25 @@ def simulator(
 
 def demo(
     log: Annotated[str, typer.Option(help="embedded, or kafka:HOST:PORT.")] = "embedded",
-    broker: Annotated[str, typer.Option(help="The broker's version, to show.", hidden=True)] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running; Ctrl-C ends it.")] = False,
     days: Annotated[int, typer.Option(min=0, max=90, help="Ordinary days before the runaway.")] = 28,
 ) -> None:
     """The main job end to end on a simulated org. Example: cdc demo"""
     from cdc.roles.demo import run_demo
 
-    run_demo(log=log, broker=broker, keep=keep, days=days, say=_out)
+    run_demo(log=log, broker=os.environ.get("CDC_BROKER_VERSION", ""), keep=keep, days=days, say=_out)
 
 
 def bench(
     what: Annotated[str, typer.Argument(help="all, capture, journal or detect.")] = "all",
     changes: Annotated[int, typer.Option(min=1000, help="Changes per stage.")] = 200_000,
     output: Annotated[str | None, typer.Option("--json", help="Write the figures there too.")] = None,
+    log: Annotated[str, typer.Option(help="embedded, or kafka:HOST:PORT.")] = "embedded",
 ) -> None:
     """Each stage beside the raw parts it stands on, as ratios. Example: cdc bench --changes 100000"""
     from cdc.roles.bench import run_bench
 
-    run_bench(what, changes, output)
+    run_bench(what, changes, output, log)
 
 
 def _live(log_level: str, **parts: bool) -> None:

@@ -115,7 +115,7 @@ class BatchWriter:
         write_quarantine(
             self._connection, self._org, events + [unread(one, lambda _: None) for one in control.bad]
         )
-        times = _Times(rows, held)
+        times = _Times(rows, control, held)
         for event in events:
             if event.hides_changes:
                 self._stretches.unreadable(
@@ -176,9 +176,10 @@ class BatchWriter:
 class _Times:
     """How far commit times of a channel had come before an ordinal."""
 
-    def __init__(self, rows: Rows, held: Held) -> None:
+    def __init__(self, rows: Rows, control: Control, held: Held) -> None:
         self._rows = rows
         self._held = held
+        self._positions = [told.values for topic, told in control.history if topic == "positions"]
         self._events = (
             dict(by_channel(rows.changes["channel"], rows.is_event)) if rows.changes.num_rows else {}
         )
@@ -188,13 +189,23 @@ class _Times:
         return max(event.committed_ms, self.reached(event.channel, event.seq)) or event.received_ms
 
     def reached(self, channel: str, ordinal: int) -> int:
-        state: ChannelState = self._held.channel(channel)
-        before = state.max_committed or state.passed_to
+        before = self._held.channel(channel).max_committed or self._passed_to(channel, ordinal)
         events = self._events.get(channel or NO_CHANNEL)
         if events is None or not len(events):
             return before
         place = int(self._rows.ordinal[events].searchsorted(ordinal))
         return int(self._rows.effective_ms[events[place - 1]]) if place else before
+
+    def _passed_to(self, channel: str, ordinal: int) -> int:
+        """What the newest position before an ordinal says, whether it came in this batch or in one before."""
+        state: ChannelState = self._held.channel(channel)
+        newest = (state.at_seq, state.passed_to)
+        for told in self._positions:
+            place = int(told["next_ordinal"]) - 1
+            if place < ordinal:
+                passed = [p["passed_to"] for p in told["channels"] if p["channel"] == channel]
+                newest = max([newest, *((place, passed_to) for passed_to in passed)])
+        return newest[1]
 
 
 def _needs_of(event: Unread, times: _Times) -> list[Need]:
