@@ -20,7 +20,7 @@ from typing import Any
 
 from cdc.change.names import entity_of_topic
 from cdc.errors import OrgUnavailable
-from cdc.ports.org import ChannelMember, EntityDescription, FieldDescription
+from cdc.ports.org import ChannelMember, ChildRelationship, EntityDescription, FieldDescription
 from cdc.ports.types import Millis
 
 COMPOUND_TYPES = frozenset({"address", "location"})
@@ -46,6 +46,12 @@ def entity_description(body: Mapping[str, Any], org_time: Millis) -> EntityDescr
             replicateable=bool(body.get("replicateable", True)),
             undeletable=bool(body.get("undeletable", True)),
             custom=bool(body.get("custom", False)),
+            createable=bool(body.get("createable", False)),
+            updateable=bool(body.get("updateable", False)),
+            deletable=bool(body.get("deletable", False)),
+            mergeable=bool(body.get("mergeable", False)),
+            label=str(body.get("label") or ""),
+            children=tuple(_child(child) for child in body.get("childRelationships") or ()),
         )
     except (KeyError, TypeError) as error:
         raise OrgUnavailable(
@@ -68,6 +74,25 @@ def _field(entity: str, described: Mapping[str, Any], compounds: set[str]) -> Fi
         nillable=bool(described.get("nillable", True)),
         reference_to=tuple(described.get("referenceTo") or ()),
         label=str(described.get("label") or ""),
+        defaulted=bool(described.get("defaultedOnCreate", False)),
+        auto_number=bool(described.get("autoNumber", False)),
+        external_id=bool(described.get("externalId", False)),
+        unique=bool(described.get("unique", False)),
+        length=int(described.get("length") or 0),
+        relationship=str(described.get("relationshipName") or ""),
+        picklist=tuple(
+            str(one["value"]) for one in described.get("picklistValues") or () if one.get("active", True)
+        ),
+    )
+
+
+def _child(described: Mapping[str, Any]) -> ChildRelationship:
+    return ChildRelationship(
+        entity=str(described["childSObject"]),
+        field=str(described["field"]),
+        name=str(described.get("relationshipName") or ""),
+        cascade=bool(described.get("cascadeDelete", False)),
+        restricted=bool(described.get("restrictedDelete", False)),
     )
 
 

@@ -13,15 +13,17 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote_plus
 
-from cdc.change.ids import is_record_id
+from cdc.change.ids import is_record_id, to_18
+from cdc.change.values import datetime_text
 from cdc.errors import BadArgument, NotFound, OrgUnavailable
 from cdc.ports.clock import Clock
-from cdc.ports.org import ChannelMember, EntityDescription, Limits, Page, RowState
+from cdc.ports.org import ChannelMember, Deletions, EntityDescription, Limits, Page, RowState
 from cdc.ports.types import Millis, RecordId
 from connectors.salesforce.budget import ApiUsage, CallBudget
+from connectors.salesforce.bulk import SalesforceBulk
 from connectors.salesforce.describe import channel_members, entity_description
 from connectors.salesforce.rest import Answer, Rest, error_of
-from connectors.salesforce.rows import RowReader
+from connectors.salesforce.rows import RowReader, instant_ms
 from connectors.salesforce.session import Session
 
 URI_BYTES_MAX = 12_000  # the org takes 16,384 for address and headers together; a token can be long
@@ -33,7 +35,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
 
 
 class SalesforceOrg:
-    """An `Org` over REST. Every answer carries the org's own time. Errors: those of the port.
+    """An `Org` over REST; its `bulk` is an `OrgBulk` that shares session and budget. Errors: those of the ports.
 
     `max_api_calls_per_day` bounds this process's own calls (0: 20 % of what the org allows); past it calls raise
     OrgUnavailable with `retry_after_s`. `client_name` is how the org's logs and change origins name us.
@@ -49,10 +51,23 @@ class SalesforceOrg:
         on_call: Callable[[], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        budget = CallBudget(max_api_calls_per_day, monotonic_s=(clock or Clock()).monotonic_s)
-        self._rest = Rest(session, client_name=client_name, budget=budget, on_call=on_call)
-        self._base = f"/services/data/v{api_version}"
+        clock = clock or Clock()
+        self._rest = Rest(
+            session,
+            client_name=client_name,
+            budget=CallBudget(max_api_calls_per_day, monotonic_s=clock.monotonic_s),
+            api_version=api_version,
+            on_call=on_call,
+            clock=clock,
+        )
+        self.bulk = SalesforceBulk(self._rest)
+        self._base = self._rest.base
         self._readers: dict[str, RowReader] = {}
+
+    @property
+    def rest(self) -> Rest:
+        """What a writer shares with this org: session, budget, counts."""
+        return self._rest
 
     @property
     def api_calls(self) -> int:
@@ -139,6 +154,35 @@ class SalesforceOrg:
             reader = self._readers[description.entity] = RowReader(description)
         return reader.state(row)
 
+    async def deleted(self, entity: str, start: Millis, end: Millis) -> Deletions:
+        """Ids deleted from `start` to `end`, at most 30 days back; the org cuts both to whole minutes."""
+        path = f"{self._base}/sobjects/{_checked(entity)}/deleted?start={_instant(start)}&end={_instant(end)}"
+        where = f"{entity}/deleted"
+        answer = await self._rest.call("GET", path, where=where)
+        try:
+            return Deletions(
+                deleted_at={
+                    RecordId(to_18(str(one["id"]))): instant_ms(one["deletedDate"])
+                    for one in answer.body["deletedRecords"]
+                },
+                available_from=instant_ms(answer.body["earliestDateAvailable"]),
+                covered_to=instant_ms(answer.body["latestDateCovered"]),
+                org_time=answer.org_time,
+            )
+        except (KeyError, TypeError, ValueError):
+            raise OrgUnavailable("the org's answer is no list of deletions", where=where) from None
+
+    async def record_counts(self, entities: Sequence[str]) -> Mapping[str, int]:
+        """About how many records there are, as the org last counted; entities it does not count are left out."""
+        names = ",".join(_checked(entity) for entity in entities)
+        answer = await self._rest.call(
+            "GET", f"{self._base}/limits/recordCount?sObjects={names}", where="counts"
+        )
+        try:
+            return {str(one["name"]): int(one["count"]) for one in answer.body["sObjects"]}
+        except (KeyError, TypeError, ValueError):
+            raise OrgUnavailable("the org's answer has no counts of records", where="counts") from None
+
     async def limits(self) -> Limits:
         """The org's allowances. Without permission to see them, the API's comes from the last answer's header."""
         answer = await self._rest.attempt("GET", f"{self._base}/limits", where="limits")
@@ -196,6 +240,10 @@ def _page(answer: Answer, where: str) -> Page:
         return Page(rows=rows, cursor=cursor, total=int(answer.body["totalSize"]), org_time=answer.org_time)
     except (KeyError, TypeError, ValueError):
         raise OrgUnavailable("the org's answer is no page of a query", where=where) from None
+
+
+def _instant(at: Millis) -> str:
+    return quote_plus(datetime_text(at).replace("Z", "+00:00"))
 
 
 def _checked(name: str) -> str:

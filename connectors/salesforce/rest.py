@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,6 +26,7 @@ from cdc.errors import (
     NotFound,
     OrgUnavailable,
 )
+from cdc.ports.clock import Clock
 from cdc.ports.types import Millis
 from connectors.salesforce.budget import ApiUsage, CallBudget, api_usage
 from connectors.salesforce.session import Session, Token, bounded_body, retry_after_s, unreachable
@@ -62,11 +63,38 @@ class Answer:
     retry_after_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer before anything of it is read: CSV, XML, or JSON that is still bytes."""
+
+    status: int
+    content: bytes
+    content_type: str
+    headers: Mapping[str, str]
+    org_time: Millis
+
+    def json(self, where: str) -> Answer:
+        """As JSON. Errors: OrgUnavailable for a good answer that is none; a bad one has body None."""
+        try:
+            body = json.loads(self.content) if self.content else None
+        except ValueError:
+            if self.status < 300:
+                raise OrgUnavailable(
+                    "the org's answer is not JSON", where=where, do="look for a proxy"
+                ) from None
+            body = None
+        return Answer(self.status, body, self.org_time, retry_after_s(self.headers.get("Retry-After")))
+
+
+Content = Callable[[Token], bytes]
+"""Makes the body of a request for a token: SOAP carries the session in it."""
+
+
 class Rest:
     """Calls of one org. Errors: those of the port `Org`.
 
     `api_calls` counts every request sent; `api_usage` is what the org last said of all its clients. `on_call` is
-    told of each request, for a metric.
+    told of each request, for a metric. `base` is `/services/data/v66.0`.
     """
 
     def __init__(
@@ -75,8 +103,14 @@ class Rest:
         *,
         client_name: str,
         budget: CallBudget,
+        api_version: str = "66.0",
         on_call: Callable[[], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self.api_version = api_version
+        self.base = f"/services/data/v{api_version}"
+        self.client_name = client_name
+        self.clock = clock or Clock()
         self._session = session
         self._headers = {"Accept": "application/json", "Sforce-Call-Options": f"client={client_name}"}
         self._budget = budget
@@ -90,10 +124,11 @@ class Rest:
         path: str,
         *,
         json_body: Any = None,
+        headers: Mapping[str, str] | None = None,
         where: str,
     ) -> Answer:
         """A call that has to succeed, of a path with its encoded query; a session refused is renewed once and the call repeated."""
-        answer = await self.attempt(method, path, json_body=json_body, where=where)
+        answer = await self.attempt(method, path, json_body=json_body, headers=headers, where=where)
         if answer.status >= 300:
             raise error_of(answer, where)
         return answer
@@ -104,14 +139,34 @@ class Rest:
         path: str,
         *,
         json_body: Any = None,
+        headers: Mapping[str, str] | None = None,
         where: str,
     ) -> Answer:
         """As `call`, but a refusal is an answer to look at, not an error."""
+        content: bytes | None = None
+        if json_body is not None:
+            content = json.dumps(json_body).encode()
+            headers = {"Content-Type": "application/json", **(headers or {})}
+        raw = await self.exchange(method, path, content=content, headers=headers, where=where)
+        return raw.json(where)
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | Content | None = None,
+        headers: Mapping[str, str] | None = None,
+        refused: Callable[[Raw], bool] = lambda raw: raw.status == 401,
+        where: str,
+    ) -> Raw:
+        """One call, any content either way. `refused` says whether an answer is a refusal of the session."""
         token = await self._session.token()
         for last in (False, True):
-            answer = await self._send(token, method, path, json_body, where)
-            if answer.status != 401 or last:
-                return answer
+            made = content(token) if callable(content) else content
+            raw = await self._send(token, method, path, made, headers or {}, where)
+            if last or not refused(raw):
+                return raw
             token = await self._session.refresh(token)
         raise AssertionError("the loop returns")
 
@@ -120,9 +175,10 @@ class Rest:
         token: Token,
         method: str,
         path: str,
-        json_body: Any,
+        content: bytes | None,
+        headers: Mapping[str, str],
         where: str,
-    ) -> Answer:
+    ) -> Raw:
         self._budget.spend(where)
         self.api_calls += 1
         if self._on_call is not None:
@@ -131,33 +187,23 @@ class Rest:
             async with self._session.http.request(
                 method,
                 URL(token.instance_url + path, encoded=True),
-                json=json_body,
-                headers={**self._headers, "Authorization": f"Bearer {token.access_token}"},
+                data=content,
+                headers={**self._headers, "Authorization": f"Bearer {token.access_token}", **headers},
                 allow_redirects=False,
             ) as response:
-                raw = await bounded_body(response, ANSWER_BYTES_MAX, where)
-                return self._answer(response, raw, where)
+                body = await bounded_body(response, ANSWER_BYTES_MAX, where)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(error, where=f"{where}, {token.instance_url}") from None
-
-    def _answer(self, response: aiohttp.ClientResponse, raw: bytes, where: str) -> Answer:
         usage = api_usage(response.headers.get("Sforce-Limit-Info"))
         if usage is not None:
             self.api_usage = usage
             self._budget.learn(usage)
-        try:
-            body = json.loads(raw) if raw else None
-        except ValueError:
-            if response.status < 300:
-                raise OrgUnavailable(
-                    "the org's answer is not JSON", where=where, do="look for a proxy"
-                ) from None
-            body = None
-        return Answer(
+        return Raw(
             response.status,
             body,
+            response.content_type,
+            response.headers,
             _org_time(response.headers.get("Date"), where),
-            retry_after_s(response.headers.get("Retry-After")),
         )
 
 
