@@ -15,7 +15,6 @@ from cdc.answer.answers import (
     Answer,
     Value,
     dicts_of,
-    instant,
     number_of_cursor,
     rows_of,
     text_of_cursor,
@@ -23,10 +22,19 @@ from cdc.answer.answers import (
 )
 from cdc.answer.definitions import sql
 from cdc.answer.entities import entity_named, record_id_of
+from cdc.answer.honesty import (
+    EVERY_ID,
+    check_limit,
+    crossed,
+    known_since_of,
+    not_there,
+    notes_of,
+    reasons_of,
+    states_between,
+)
 from cdc.answer.overview import alerts, coverage, status
 from cdc.answer.query import QueryLimits, query
-from cdc.answer.times import Moment, moment, newest_org_time
-from cdc.errors import BadArgument, NotFound
+from cdc.answer.times import moment
 
 __all__ = [
     "UNKNOWN",
@@ -43,8 +51,6 @@ __all__ = [
 ]
 
 ROWS_DEFAULT = 100
-ROWS_MAX = 10_000
-"""Rows of one page: what is built in memory for one answer."""
 
 IDS_ONE_BY_ONE_MAX = 10
 """So many records asked for by id are each looked up alone; more are picked out of one pass between them."""
@@ -52,11 +58,6 @@ IDS_ONE_BY_ONE_MAX = 10
 PLACE_MAX = 2**126
 """Greater than any place in a history (fold_key.sql), and a number SQL can still compare with."""
 
-REASONS_MAX = 5
-STRETCHES_MAX = 20
-
-_EVERY_ID = ("", "~")
-"""Bounds around any record id: letters and digits."""
 
 _STATE_COLUMNS = (
     "record_id",
@@ -86,7 +87,7 @@ def state(
     something named), None is null. Errors: BadArgument, NotFound (entity, or none of the ids).
     """
     name, when = entity_named(reader, entity), moment(reader, at, before)
-    _check(limit)
+    check_limit(limit)
     following = None
     if ids:
         wanted = sorted({record_id_of(i) for i in ids})[:limit]
@@ -96,19 +97,19 @@ def state(
         following = to_cursor(wanted[limit - 1]) if len(wanted) > limit else None
         wanted = wanted[:limit]
         ranges = [(wanted[0], wanted[-1])] if wanted else []
-    found = {row["record_id"]: row for bounds in ranges for row in _states(reader, name, when, bounds)}
+    found = {row["record_id"]: row for bounds in ranges for row in states_between(reader, name, when, bounds)}
     rows = [found[i] for i in wanted if i in found]
-    notes = _not_there(reader, name, [i for i in wanted if i not in found], when) if ids else []
-    reasons = _reasons(rows)
-    span = (wanted[0], wanted[-1]) if wanted else _EVERY_ID
+    notes = not_there(reader, name, [i for i in wanted if i not in found], when) if ids else []
+    reasons = reasons_of(rows)
+    span = (wanted[0], wanted[-1]) if wanted else EVERY_ID
     return Answer(
         columns=_STATE_COLUMNS,
         rows=[tuple(row[c] for c in _STATE_COLUMNS) for row in rows],
         complete=not reasons,
         reasons=reasons,
-        notes=[*_notes(reader, name, when), *notes],
-        known_since=_known_since(rows),
-        stretches=_crossed(reader, name, when, span, _known_since(rows)),
+        notes=[*notes_of(reader, name, when), *notes],
+        known_since=known_since_of(rows),
+        stretches=crossed(reader, name, when, span, known_since_of(rows)),
         next=following,
     )
 
@@ -126,21 +127,21 @@ def record(
     """
     name, full_id = entity_named(reader, entity), record_id_of(record_id)
     when = moment(reader, at, before)
-    whole = _states(reader, name, when, (full_id, full_id))
+    whole = states_between(reader, name, when, (full_id, full_id))
     if not whole:
-        notes = _not_there(reader, name, [full_id], when)
+        notes = not_there(reader, name, [full_id], when)
         return Answer(columns=("field", "value", "known"), rows=(), notes=notes)
     parameters = {"entity": name, "id": full_id, **when.parameters}
     columns, rows = rows_of(reader.execute(sql("record_rows"), parameters))
-    reasons = _reasons(whole)
+    reasons = reasons_of(whole)
     return Answer(
         columns=columns,
         rows=rows,
         complete=not reasons,
         reasons=reasons,
-        notes=[f"{full_id} was {whole[0]['status']} {when.words()}", *_notes(reader, name, when)],
-        known_since=_known_since(whole),
-        stretches=_crossed(reader, name, when, (full_id, full_id), _known_since(whole)),
+        notes=[f"{full_id} was {whole[0]['status']} {when.words()}", *notes_of(reader, name, when)],
+        known_since=known_since_of(whole),
+        stretches=crossed(reader, name, when, (full_id, full_id), known_since_of(whole)),
     )
 
 
@@ -160,7 +161,7 @@ def history(
     """
     name, full_id = entity_named(reader, entity), record_id_of(record_id)
     when = moment(reader, at, before)
-    _check(limit)
+    check_limit(limit)
     place = number_of_cursor(cursor, PLACE_MAX)
     parameters = {
         "entity": name,
@@ -171,20 +172,20 @@ def history(
     }
     found = dicts_of(reader.execute(sql("history_rows"), parameters))
     if not any(row["record_id"] == full_id for row in found) and place is None:
-        return Answer(columns=(), rows=(), notes=_not_there(reader, name, [full_id], when))
+        return Answer(columns=(), rows=(), notes=not_there(reader, name, [full_id], when))
     following = to_cursor(found[limit - 1]["place"]) if len(found) > limit else None
     rows = [{**row, "fields": _before_and_after(row["fields"])} for row in found[:limit]]
     columns = [c for c in rows[0] if c != "place"] if rows else []
-    whole = _states(reader, name, when, (full_id, full_id))
-    reasons = _reasons(whole)
+    whole = states_between(reader, name, when, (full_id, full_id))
+    reasons = reasons_of(whole)
     return Answer(
         columns=columns,
         rows=[tuple(row[c] for c in columns) for row in rows],
         complete=not reasons,
         reasons=reasons,
-        notes=_notes(reader, name, when),
-        known_since=_known_since(whole),
-        stretches=_crossed(reader, name, when, (full_id, full_id), None),
+        notes=notes_of(reader, name, when),
+        known_since=known_since_of(whole),
+        stretches=crossed(reader, name, when, (full_id, full_id), None),
         next=following,
     )
 
@@ -199,74 +200,6 @@ def _before_and_after(fields: Iterable[Mapping[str, Any]]) -> dict[str, dict[str
     }
 
 
-def _states(reader: Any, entity: str, when: Moment, bounds: tuple[str, str]) -> list[dict[str, Any]]:
-    parameters = {"entity": entity, "lo": bounds[0], "hi": bounds[1], **when.parameters}
-    return dicts_of(reader.execute(sql("state_rows"), parameters))
-
-
 def _page_of_ids(reader: Any, entity: str, after: str, limit: int) -> list[str]:
     parameters = {"entity": entity, "after": after, "limit": limit}
     return [row[0] for row in reader.execute(sql("state_ids"), parameters).fetchall()]
-
-
-def _not_there(reader: Any, entity: str, ids: Sequence[str], when: Moment) -> list[str]:
-    """Sentences for records that did not exist yet. Errors: NotFound for one that was never seen."""
-    notes = []
-    for record_id in ids:
-        first = reader.execute(sql("first_change"), {"entity": entity, "id": record_id}).fetchone()
-        if first[0] is None:
-            raise NotFound(
-                "this record was never seen", where=f"{entity} {record_id}", do="check the id and the entity"
-            )
-        notes.append(f"{record_id} did not exist {when.words()}: it was created at {instant(first[0])}")
-    return notes
-
-
-def _reasons(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why records are not complete: the reason of one, or counts of the most frequent ones."""
-    reasons = [row["incomplete_reason"] for row in rows if not row["complete"]]
-    if len(rows) == 1 or not reasons:
-        return reasons
-    counts: dict[str, int] = {}
-    for reason in reasons:
-        for part in reason.split("; "):
-            counts[part] = counts.get(part, 0) + 1
-    most = sorted(counts.items(), key=lambda pair: -pair[1])[:REASONS_MAX]
-    return [
-        f"{len(reasons)} of {len(rows)} records are not complete",
-        *(f"{part} ({count} of them)" for part, count in most),
-    ]
-
-
-def _known_since(rows: Sequence[Mapping[str, Any]]) -> datetime | None:
-    """The time from which all of them are known; None if of one it is not."""
-    times = [row["known_since"] for row in rows]
-    return max(times) if times and None not in times else None
-
-
-def _notes(reader: Any, entity: str, when: Moment) -> list[str]:
-    """What the moment is, and where it cuts."""
-    notes = []
-    newest = newest_org_time(reader)
-    if when == Moment() and newest is not None:
-        notes.append(f"now: everything recorded, up to {instant(newest)} of the org's time")
-    sides = reader.execute(sql("boundary"), {"entity": entity, **when.parameters}).fetchone()
-    if sides is not None and sides[0]:
-        notes.append(f"{when.words()} cuts transaction {sides[2]} in two")
-    elif sides is not None and sides[1]:
-        notes.append(f"{when.words()} parts changes of the same second")
-    return notes
-
-
-def _crossed(
-    reader: Any, entity: str, when: Moment, bounds: tuple[str, str], since: datetime | None
-) -> list[Mapping[str, Any]]:
-    """Stretches that were lost, repaired or unknown inside the time asked about."""
-    parameters: dict[str, Any] = {"entity": entity, "since": since, "limit": STRETCHES_MAX}
-    parameters |= {"lo": bounds[0], "hi": bounds[1], **when.parameters}
-    return list(dicts_of(reader.execute(sql("crossed"), parameters)))
-
-
-def _check(limit: int) -> None:
-    if not 1 <= limit <= ROWS_MAX:
-        raise BadArgument(f"a page has 1 to {ROWS_MAX} rows, not {limit}", do="page with the cursor")

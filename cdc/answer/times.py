@@ -55,7 +55,7 @@ def moment(reader: Any, at: str | datetime | None = None, before: str | int | No
     if at is None:
         return Moment()
     if isinstance(at, datetime):
-        return Moment(at=_utc(at))
+        return Moment(at=utc(at))
     return Moment(at=parse_time(at, newest_org_time(reader)))
 
 
@@ -75,7 +75,7 @@ def parse_time(text: str, newest: datetime | None) -> datetime | None:
         except OverflowError as error:
             raise BadArgument("this lies before the calendar", where=text, do=_FORMS) from error
     try:
-        return _utc(datetime.fromisoformat(text))
+        return utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError) as error:
         raise BadArgument("this is not a time", where=text[:40], do=_FORMS) from error
 
@@ -102,5 +102,6 @@ def cut_before(reader: Any, text: str) -> int:
     return int(found)
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
+    """A moment in UTC, without a zone; one without an offset is UTC already."""
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
