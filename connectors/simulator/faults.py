@@ -19,6 +19,11 @@ KNOWN_FAULTS: Mapping[str, str] = {
     "query_error": "queries answer with an error; code=C, entity=E",
     "locator_expired": "the next page of a query is refused with INVALID_QUERY_LOCATOR",
     "keepalive_only": "streams deliver empty responses only",
+    "cometd_error": "CometD refuses; error=NAME of wire/cometd_errors.py, on=handshake|connect|subscribe",
+    "cometd_html": "CometD answers with a page of HTML; status=N, on=handshake|connect|subscribe",
+    "cometd_silent": "CometD answers every connect, and delivers nothing; channel=C",
+    "cometd_slow_connect": "the answer to /meta/connect comes late; ms=N",
+    "cometd_cut": "the connection breaks while the answer to /meta/connect is sent, its events are gone",
     "credit_withheld": "the service answers with fewer events than it was given credit for; max=N",
 }
 """What can be set, and its parameters. Every fault also takes times=N: it clears itself after acting N times."""

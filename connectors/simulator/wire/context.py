@@ -19,6 +19,9 @@ class WireOptions:
     publish_idle_s: float = 70.0  # a publish stream without a request
     locator_idle_s: float = 900.0  # how long the next page of a query may be waited for
     token_lifetime_s: float = TOKEN_LIFETIME_S
+    cometd_hold_s: float = 110.0  # how long /meta/connect waits for an event
+    cometd_away_s: float = 40.0  # a client that does not connect again for so long is unknown
+    cometd_clients_max: int = 2_000
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The HTTP side of the org as one aiohttp application: OAuth, REST, Tooling, and the control API."""
+"""The HTTP side of the org as one aiohttp application: OAuth, REST, Tooling, CometD, and the control API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from aiohttp import web
 
 from connectors.simulator.wire import batches, descriptions, oauth, records
 from connectors.simulator.wire.answers import BODY_BYTES_MAX, WIRE, admitted, refusing, stamped
+from connectors.simulator.wire.cometd import Cometd
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.control import Control
 from connectors.simulator.wire.managed import ManagedSubscriptions
@@ -20,6 +21,7 @@ def http_application(wire: Wire, managed: ManagedSubscriptions, control: Control
     app.add_routes(
         [
             *oauth.routes(),
+            *Cometd(wire).routes(),
             *Tooling(wire, managed).routes(),
             *batches.routes(),
             *Queries(wire).routes(),
