@@ -1,0 +1,60 @@
+"""The generated streams: frozen, repeatable, whole, and with a label for everything that is not ordinary."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+
+from tests.scenario.freeze import FROZEN, digest
+from tests.scenario.incidents import INCIDENTS
+from tests.scenario.stream import Spec, Stream, combinations, parameters, parts
+from tests.scenario.twins import TWINS
+
+
+def test_the_generator_and_its_seeds_are_what_they_were_when_tuning_began() -> None:
+    assert digest() == FROZEN.read_text().strip()
+
+
+def test_tuning_and_reported_seeds_have_nothing_in_common() -> None:
+    assert not set(parameters()["tuning_seeds"]) & set(parameters()["reported_seeds"])
+
+
+def test_every_archetype_happens_once_at_each_size_and_stealth() -> None:
+    assert len(set(combinations())) == len(combinations()) == 9 * len(INCIDENTS)
+    assert parts() * parameters()["incidents_per_stream"] >= len(combinations())
+
+
+def stream_of(seed: int) -> tuple[Stream, list[pa.Table]]:
+    stream = Stream(Spec("small", seed, 0))
+    return stream, list(stream.tables())
+
+
+def test_a_seed_gives_one_stream_and_another_seed_another() -> None:
+    def content(seed: int) -> str:
+        found = hashlib.sha256()
+        for table in stream_of(seed)[1][:3]:
+            for name in ("record_id", "committed_at", "user_id", "values"):
+                found.update(str(table[name].slice(0, 500).to_pylist()).encode())
+        return found.hexdigest()
+
+    assert content(1) == content(1) != content(2)
+
+
+def test_every_incident_and_twin_is_labelled_and_has_rows() -> None:
+    stream, tables = stream_of(3)
+    labels = {label.number for label in stream.labels}
+    assert len([n for n in labels if n > 0]) == parameters()["incidents_per_stream"]
+    assert len([n for n in labels if n < 0]) == len(TWINS)
+    seen = set(np.unique(np.concatenate([np.asarray(t["label"]) for t in tables])).tolist())
+    late = {label.number for label in stream.labels if label.name == "catch up of the stream"}
+    assert seen - {0} == labels - late
+
+
+def test_the_stream_is_in_order_of_commit_but_where_it_catches_up() -> None:
+    stream, tables = stream_of(3)
+    at = np.concatenate([np.asarray(t["committed_at"]) for t in tables])
+    steps_back = np.flatnonzero(np.diff(at) < 0)
+    assert len(steps_back) >= 1
+    assert (at[steps_back] >= stream.late_at).all()
