@@ -15,6 +15,7 @@ import duckdb
 
 from cdc.errors import JournalTooNew, SettingsError, StopProcess
 from cdc.journal.faults import is_duckdb_error, locked, translated
+from cdc.journal.segment_views import live_segments, make_views
 from cdc.journal.statements import migrations, statement
 
 WAL_CHECKPOINT_SIZE = "64MB"
@@ -30,13 +31,14 @@ def open_catalog(
     *,
     memory_limit: str,
     threads: int,
+    segments: str,
     definitions: Sequence[str] = (),
     folders: Sequence[str] = (),
 ) -> Any:
     """A connection to the journal's file, made or migrated as needed.
 
-    `definitions` are statements run after our own views (macros of the rooms above); `folders` may be read
-    by queries. Errors: JournalLocked, JournalTooNew, DiskFull, SettingsError (of another org), StopProcess.
+    `segments` is the folder of the sealed segments; `definitions` are statements run after our own views
+    (macros of the rooms above); `folders` may be read by queries beside it. Errors: JournalLocked, JournalTooNew, DiskFull, SettingsError (of another org), StopProcess.
     """
     try:
         connection = _connect(path, memory_limit, threads)
@@ -47,9 +49,10 @@ def open_catalog(
     try:
         _refuse_twin(connection, path)
         _migrate(connection, org, path)
+        make_views(connection, segments, live_segments(connection))
         for text in (statement("views"), *definitions):
             connection.execute(text)
-        _lock_configuration(connection, folders)
+        _lock_configuration(connection, (segments, *folders))
     except BaseException as error:
         connection.close()
         if is_duckdb_error(error):
@@ -128,8 +131,8 @@ def _claim(connection: Any, org: str, path: str) -> None:
 
 def _lock_configuration(connection: Any, folders: Sequence[str]) -> None:
     connection.execute(f"SET checkpoint_threshold = '{WAL_CHECKPOINT_SIZE}'")
-    if folders:
-        listed = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
-        connection.execute(f"SET allowed_directories = [{listed}]")
+    listed = ", ".join("'" + str(Path(folder).absolute()).replace("'", "''") + "/'" for folder in folders)
+    connection.execute(f"SET allowed_directories = [{listed}]")
+    connection.execute("SET parquet_metadata_cache = true")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -74,6 +74,7 @@ class DuckJournal:
         on_commit: Callable[[float], None] = lambda _: None,
         clock: Clock | None = None,
         folders: Sequence[str] = (),
+        segments: str | None = None,
         queue_records_max: int = QUEUE_RECORDS_MAX,
     ) -> None:
         self.path = str(path)
@@ -83,6 +84,7 @@ class DuckJournal:
         self._threads = threads
         self._definitions = definitions
         self._folders = folders
+        self.segments = segments or f"{path}.segments"
         self._schema_text = schema_text
         self._on_requests = on_requests
         self._on_fatal = on_fatal
@@ -111,6 +113,7 @@ class DuckJournal:
             self.org,
             memory_limit=self._memory_limit,
             threads=self._threads,
+            segments=self.segments,
             definitions=self._definitions,
             folders=self._folders,
         )

@@ -90,6 +90,7 @@ def make_journal(settings: Settings, **more: Any) -> DuckJournal:
         settings.org.alias,
         memory_limit=settings.journal.memory_limit,
         threads=settings.journal.threads,
+        segments=settings.journal.segments,
         definitions=definitions(),
         **more,
     )

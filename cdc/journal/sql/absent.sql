@@ -1,6 +1,6 @@
 -- Records known before a scan began and not deleted then, that it did not find, and of which nothing came
 -- since: they are gone. They stand at the scan's anchor and fold right behind what was recorded before it.
-INSERT INTO store.changes
+INSERT INTO store.hot_changes
 WITH
 known AS (
     SELECT record_id, arg_max(kind, {'a': fold_seq, 'b': fold_rank, 'c': seq}) AS last_kind

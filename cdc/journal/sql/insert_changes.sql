@@ -1,5 +1,5 @@
 -- The changes of one batch. $org is the alias.
-INSERT INTO store.changes
+INSERT INTO store.hot_changes
 SELECT
     seq, $org, entity, record_id, kind, committed_at, effective_at, fold_seq, fold_rank, read_to, scan_id,
     commit_number, transaction_key, sequence_number, user_id, origin, client, event_id, replay_id, schema_id,

@@ -1,7 +1,7 @@
 -- CREATE and UNDELETE carry the whole record: a field without a value is null, if this user may read it
 -- (the description in force at that place) and the event could have carried it (its schema). Of a field
 -- that may have two shapes (a name as one text, or in parts) only the shape that came is spoken of.
-INSERT INTO store.fields
+INSERT INTO store.hot_fields
 WITH
 whole AS (
     SELECT

@@ -81,6 +81,10 @@ CREATE OR REPLACE VIEW main.restore_records AS
 SELECT * EXCLUDE (version) FROM store.restore_records
 QUALIFY row_number() OVER (PARTITION BY restore_id, entity, record_id, field ORDER BY version DESC) = 1;
 
+-- The chain of seals. `is_live`: its rows are read from its own files, not from those of one that replaced it.
 CREATE OR REPLACE VIEW main.seals AS
-SELECT * EXCLUDE (version) FROM store.seals
-QUALIFY row_number() OVER (PARTITION BY segment ORDER BY version DESC) = 1;
+SELECT
+    lpad(number::VARCHAR, 6, '0') AS segment, org, kind, first_seq, last_seq, rows, field_rows, first_committed_at,
+    last_committed_at, sha256, previous_sha256, signature, sealed_at, replaces,
+    rows > 0 AND number NOT IN (SELECT unnest(replaces) FROM store.seals) AS is_live
+FROM store.seals;

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from cdc.answer.definitions import definitions
 from cdc.change.order import READ_MARGIN_MS
+from cdc.journal.segment_views import make_views
 from tests.unit.answer.model import FOREVER, Item, Journal, Said
 
 ORG = "acme"
@@ -35,6 +36,7 @@ def opened(read_margin_ms: int = READ_MARGIN_MS) -> duckdb.DuckDBPyConnection:
     sql = files("cdc.journal").joinpath("sql")
     for migration in sorted(sql.joinpath("migrations").iterdir(), key=lambda f: f.name):
         connection.execute(migration.read_text())
+    make_views(connection, "", ())
     connection.execute(sql.joinpath("views.sql").read_text())
     for statement in definitions(read_margin_ms):
         connection.execute(statement)
@@ -42,14 +44,14 @@ def opened(read_margin_ms: int = READ_MARGIN_MS) -> duckdb.DuckDBPyConnection:
 
 
 def clear(connection: duckdb.DuckDBPyConnection) -> None:
-    for table in ("changes", "fields", "channels", "coverage", "jobs"):
+    for table in ("hot_changes", "hot_fields", "channels", "coverage", "jobs"):
         connection.execute(f"TRUNCATE store.{table}")
 
 
 def write(connection: duckdb.DuckDBPyConnection, journal: Journal, entity: str = ENTITY) -> None:
     """The journal's items, stretches, scans and position."""
-    insert(connection, "changes", [_change(i, entity) for i in journal.items])
-    insert(connection, "fields", [row for i in journal.items for row in _fields(i, entity)])
+    insert(connection, "hot_changes", [_change(i, entity) for i in journal.items])
+    insert(connection, "hot_fields", [row for i in journal.items for row in _fields(i, entity)])
     channel = {"channel": CHANNEL, "org": ORG, "passed_to": at(journal.passed_to), "at_seq": 0}
     insert(connection, "channels", [channel])
     insert(connection, "jobs", [_job(j, t, entity) for j, t in journal.scans.items()])

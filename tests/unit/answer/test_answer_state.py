@@ -233,7 +233,7 @@ def test_one_record_is_answered_without_folding_its_entity() -> None:
     plan = told.opened().execute(
         "EXPLAIN (ANALYZE, FORMAT json) FROM record_at('Account', '001000000000007AAA', '1970-01-02')"
     )
-    scanned = dict(_rows_scanned(json.loads(plan.fetchall()[0][1]), "store.fields"))
+    scanned = dict(_rows_scanned(json.loads(plan.fetchall()[0][1]), "store.hot_fields"))
     assert scanned
     assert max(scanned.values()) == 2
 

@@ -1,0 +1,9 @@
+-- Hot and sealed as one.
+CREATE OR REPLACE VIEW store.changes AS
+FROM store.hot_changes
+UNION ALL
+SELECT
+    seq, org, entity, record_id, kind::store.kind AS kind, committed_at, effective_at, fold_seq, fold_rank, read_to,
+    scan_id, commit_number, transaction_key, sequence_number, user_id, origin, client, event_id, replay_id,
+    schema_id, channel, source, changed_fields, nulled_fields, received_at
+FROM read_parquet($files);
