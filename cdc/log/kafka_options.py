@@ -75,6 +75,9 @@ def consumer_config(options: KafkaLogOptions, prefix: str, *, short: bool) -> di
         # Little of each partition at a time, so that none runs far ahead of the order.
         "fetch.message.max.bytes": 256 * 1024,
         "queued.max.messages.kbytes": 65_536,
+        # A reader slower than the broker fills the client's queue; by default it then waits a second for each
+        # partition before it asks again, and the ordinal that is next may be in any of them.
+        "fetch.queue.backoff.ms": 20,
         **admin_config(options),
         "group.id": f"{prefix}.reader",
         "enable.auto.commit": False,

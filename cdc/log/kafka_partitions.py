@@ -73,6 +73,10 @@ class KafkaPartitions:
         if now < self._discovered_s + interval_s:
             return
         self._discovered_s = now
+        # Asked over a connection of its own: on the consumer's the answer would wait behind a fetch that the
+        # broker holds open for up to half a second.
+        if not self._has_new(self.topics.partition_counts()):
+            return
         found = []
         for topic, count in self.topics.partition_counts(self._consumer).items():
             if self._wanted(topic):
@@ -86,6 +90,13 @@ class KafkaPartitions:
                     found.append(TopicPartition(full, number, start))
         if found:
             self._guard("partitions cannot be assigned", self._consumer.incremental_assign, found)
+
+    def _has_new(self, counts: Mapping[str, int]) -> bool:
+        return any(
+            count > len(self.by_name.get(self.topics.full_name(topic), ()))
+            for topic, count in counts.items()
+            if self._wanted(topic)
+        )
 
     def fetch(self, wait_s: float) -> list[Fetched]:
         """Messages that are here, or the first one within `wait_s`. LogUnavailable when no broker answers."""
