@@ -24,6 +24,7 @@ class Event(StrEnum):
     CHANNEL_LOST = "channel.position.lost"
     EVENT_QUARANTINED = "event.quarantined"
     LOG_RETRY = "log.retry"
+    SCHEMA_UNKNOWN = "schema.unknown"
     SCAN_STARTED = "scan.started"
     SCAN_PROGRESS = "scan.progress"
     SCAN_ENDED = "scan.ended"

@@ -13,11 +13,13 @@ import schemas.own as own
 from cdc.avro.framing import frame_prefix
 from cdc.avro.headers import HeaderColumns, decode_headers
 from cdc.avro.schema import EventSchema
-from cdc.avro.split import split
+from cdc.avro.split import Named, named, split
 from cdc.capture.positions import Seen
 from cdc.ports.log import LogRecord
 from cdc.ports.source import Delivery, SourceEvent
 from cdc.ports.types import Millis, Ordinal, ReplayId
+
+CHANGE_CHANNELS = "/data/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ def _last_group(events: Sequence[SourceEvent]) -> int:
 
 
 def _quarantined(event: SourceEvent, delivery: Delivery, reason: str, ordinal: Ordinal) -> LogRecord:
+    whom = named(event.payload) if delivery.channel.startswith(CHANGE_CHANNELS) else Named()
     value = own.encode(
         "quarantine",
         {
@@ -227,8 +230,8 @@ def _quarantined(event: SourceEvent, delivery: Delivery, reason: str, ordinal: O
             "received_at": delivery.received_at,
             "reason": reason,
             "payload": event.payload,
-            "entity": "",
-            "record_ids": [],
+            "entity": whom.entity,
+            "record_ids": list(whom.record_ids),
         },
     )
     return LogRecord(
@@ -236,7 +239,7 @@ def _quarantined(event: SourceEvent, delivery: Delivery, reason: str, ordinal: O
         event.event_id,
         value,
         ordinal,
-        0,
+        whom.committed_at,
         delivery.channel,
         event.event_id,
         event.replay_id.hex(),

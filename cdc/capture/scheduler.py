@@ -1,15 +1,21 @@
-"""Which scans are due, and their running: baselines nobody has taken, and requests found in the log."""
+"""Which scans are due, and their running: baselines nobody has taken, and requests found in the log.
+
+Two lanes: repairs do not wait behind a baseline that takes hours, nor one baseline behind another's repair.
+Within a lane one job runs at a time, the oldest request first.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cdc.capture.backoff import Backoff
-from cdc.capture.jobs import Job, baseline_due
+from cdc.capture.jobs import BASELINE, REREAD, Job, baseline_due
 from cdc.capture.options import CaptureOptions
+from cdc.capture.relearn import Relearner
 from cdc.capture.scan import Scanner, error_sentence
 from cdc.change.names import entity_of_topic
 from cdc.errors import RetryLater
@@ -25,7 +31,7 @@ LOOK_EVERY_S = 0.5
 
 @dataclass(slots=True)
 class Scheduler:
-    """Follows the `jobs` topic in a thread of its own and runs what is open, one job at a time."""
+    """Follows the `jobs` topic in a thread of its own and runs what is open."""
 
     recorder: Recorder
     scanner: Scanner
@@ -64,8 +70,16 @@ class Scheduler:
         thread.start()
         await self._caught_up.wait()
         await self._describe_all()
+        relearner = Relearner(
+            self.recorder.source.schema, self.recorder.put, self.recorder.writer.known, self.jobs,
+            self.recorder.clock, self.recorder.org_logger,
+        )  # fmt: skip
+        lanes = [self._lane(self._next_repair), self._lane(self._next_baseline), relearner.run()]
+        await _all_of(lanes)
+
+    async def _lane(self, next_job: Callable[[], Job | None]) -> None:
         while True:
-            job = self._next()
+            job = next_job()
             if job is None:
                 await self.recorder.clock.sleep(LOOK_EVERY_S)
                 continue
@@ -90,22 +104,23 @@ class Scheduler:
                     )
                     break
 
-    def _next(self) -> Job | None:
-        """Open requests first, re-reads before baselines; then baselines nobody has taken, once everything is live."""
-        pending = [job for job in self.jobs.values() if job.open]
-        if pending:
-            return min(pending, key=lambda j: (j.kind == "baseline", j.requested_at, j.job_id))
-        if not self.recorder.options.baseline or not self._all_live():
-            return None
+    def _next_repair(self) -> Job | None:
+        return _oldest(job for job in self.jobs.values() if job.open and job.kind == REREAD)
+
+    def _next_baseline(self) -> Job | None:
+        """A request first; then a baseline nobody has taken, once everything is live."""
+        asked_for = _oldest(job for job in self.jobs.values() if job.open and job.kind == BASELINE)
+        if asked_for or not self.recorder.options.baseline or not self._all_live():
+            return asked_for
         for entity in dict.fromkeys(e for group in self.entities.values() for e in group):
             if baseline_due(self.jobs, entity):
-                attempt = sum(j.kind == "baseline" and j.entity == entity for j in self.jobs.values())
+                attempt = sum(j.kind == BASELINE and j.entity == entity for j in self.jobs.values())
                 if attempt >= BASELINE_ATTEMPTS_MAX:
                     continue
                 suffix = f".{attempt + 1}" if attempt else ""
                 return Job(
                     job_id=f"baseline-{entity}{suffix}",
-                    kind="baseline",
+                    kind=BASELINE,
                     entity=entity,
                     reason="no baseline of this entity has been taken",
                     requested_by="capture",
@@ -179,6 +194,23 @@ class Scheduler:
             known = self.jobs.get(job.job_id)
             if known is None or (known.open and (job.rows, not job.open) >= (known.rows, not known.open)):
                 self.jobs[job.job_id] = job
+
+
+def _oldest(jobs: Iterable[Job]) -> Job | None:
+    return min(jobs, key=lambda j: (j.requested_at, j.job_id), default=None)
+
+
+async def _all_of(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Runs all of them until the first fails, then ends the others."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 BASELINE_ATTEMPTS_MAX = 3

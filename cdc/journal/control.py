@@ -33,6 +33,7 @@ class SchemaText:
     schema_id: str
     text: str
     place: int
+    appended_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _told(record: LogRecord, schema: str) -> Told:
 def _read_schema(record: LogRecord, control: Control) -> None:
     text = record.value.decode()
     if not record.key.startswith(DESCRIBE_PREFIX):
-        control.schemas.append(SchemaText(record.key, text, record.ordinal))
+        control.schemas.append(SchemaText(record.key, text, record.ordinal, record.appended_at))
         return
     body = json.loads(text)
     fields = [dict(f, path=str(f["path"])) for f in body["fields"]]

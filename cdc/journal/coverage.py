@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from cdc.change.names import entity_of_topic
+from cdc.change.order import READ_MARGIN_MS
 from cdc.journal.control import Told
 from cdc.journal.state import ChannelState
 from cdc.journal.statements import statement
@@ -49,6 +50,7 @@ class Stretches:
                 "reason": v["reason"],
                 "evidence": v["evidence"],
                 "from_ordinal": v["from_ordinal"],
+                "to_ordinal": v["to_ordinal"],
                 "repaired_at": moment(v["repaired_at"]),
             }
         )
@@ -80,6 +82,7 @@ class Stretches:
                 "reason": "every event of the channel is recorded",
                 "evidence": "positions",
                 "from_ordinal": place if opened is None else opened,
+                "to_ordinal": None,
                 "repaired_at": None,
             }
         )
@@ -99,6 +102,7 @@ class Stretches:
                 "reason": f"ordinals {first} to {last} were no longer in the log",
                 "evidence": "the log's retention passed the journal by",
                 "from_ordinal": first - 1,
+                "to_ordinal": last,
                 "repaired_at": None,
             }
         )
@@ -119,6 +123,7 @@ class Stretches:
             "reason": "an event could not be read",
             "evidence": reason,
             "from_ordinal": ordinal - 1,
+            "to_ordinal": ordinal,
             "repaired_at": None,
         }
         if entity and record_ids:
@@ -138,9 +143,9 @@ class Stretches:
     def repaired_by_scan(self, job: Mapping[str, Any], place: int, channels: Collection[str]) -> None:
         """Stretches that an ended scan (a row for `store.jobs`) was read after; `channels` are those known so far."""
         version = place * PLACES + SCANNED
-        names = ("job_id", "entity", "record_ids", "after_ordinal")
+        names = ("job_id", "entity", "record_ids", "after_ordinal", "read_to", "anchor_at", "started_at")
         given = {name: job[name] for name in names} | {"version": version, "place": place}
-        given |= {name: job[name] for name in ("read_to", "anchor_at", "started_at")}
+        given["margin"] = READ_MARGIN_MS * 1000
         self._connection.execute(statement("repair_by_scan"), given)  # times are microseconds
         if not job["record_ids"]:
             self._repair_channels(job, given, channels)
@@ -168,7 +173,7 @@ class Stretches:
                 self._write(repaired)
 
     def _channel_holes(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-        names = ("after_ordinal", "anchor_at", "started_at", "version")
+        names = ("job_id", "after_ordinal", "anchor_at", "started_at", "version", "margin")
         found = self._connection.execute(statement("channel_holes"), {n: given[n] for n in names})
         columns = [c[0] for c in found.description]
         return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
@@ -208,7 +213,7 @@ class Stretches:
 
 _SAYS: Final = (
     "channel", "entity", "record_id", "from_at", "to_at", "status", "reason", "evidence", "from_ordinal",
-    "repaired_at",
+    "to_ordinal", "repaired_at",
 )  # fmt: skip
 """What makes two versions the same; `stretch_versions.sql` gives them in this order."""
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from cdc.errors import CdcError, RetryLater, StopProcess
 from cdc.journal.catalog import open_catalog
 from cdc.journal.faults import translated
-from cdc.journal.needs import needs_between, requests, unmet_needs
+from cdc.journal.needs import needs_between, requests, schema_requests, unmet_needs
 from cdc.journal.state import Held, load
 from cdc.journal.transaction import BatchWriter
 from cdc.ports.clock import Clock
@@ -121,6 +121,7 @@ class DuckJournal:
         self._held = load(self._connection, self.org)
         self._writer = BatchWriter(self._connection, self.org, self._schema_text)
         self._unsent = requests(unmet_needs(self._connection), self._clock.wall_ms)
+        self._unsent += schema_requests(self._connection, 0, self._held.ordinal, self._clock.wall_ms)
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
@@ -233,7 +234,10 @@ class DuckJournal:
         for waiting in group:
             waiting.done.set_result(after.checkpoint)
         needs = needs_between(self._connection, before.ordinal, after.ordinal)
-        self._send_requests(requests(needs, self._clock.wall_ms))
+        jobs = requests(needs, self._clock.wall_ms)
+        if any(waiting.batch.bad for waiting in group):
+            jobs += schema_requests(self._connection, before.ordinal, after.ordinal, self._clock.wall_ms)
+        self._send_requests(jobs)
 
     def _roll_back(self) -> None:
         try:

@@ -79,6 +79,25 @@ def requests(needs: Iterable[Need], now_ms: Callable[[], int]) -> list[dict[str,
     return jobs
 
 
+def schema_requests(
+    connection: Any, after: int, upto: int, now_ms: Callable[[], int]
+) -> list[dict[str, Any]]:
+    """Job requests for the schemas that events with ordinals in (after, upto] were put aside for."""
+    found = connection.execute(statement("unknown_schemas"), {"after": after, "upto": upto}).fetchall()
+    return [
+        _job(
+            f"schema-{schema_id}",
+            "schema",
+            entity,
+            [schema_id],
+            "events of it could not be read",
+            0,
+            now_ms(),
+        )
+        for schema_id, _, entity in found
+    ]
+
+
 def _earliest(group: Sequence[Need]) -> int:
     """One anchor for all: a row says nothing between it and a later gap of its record, whose event names every field."""
     return min(need.anchor_ms for need in group)
@@ -86,12 +105,19 @@ def _earliest(group: Sequence[Need]) -> int:
 
 def _request(group: Sequence[Need], anchor_ms: int, record_ids: list[str], now_ms: int) -> dict[str, Any]:
     first = group[0]
+    job_id = f"reread-{first.entity}-{first.seq}"
+    return _job(job_id, "reread", first.entity, record_ids, first.reason, anchor_ms, now_ms)
+
+
+def _job(
+    job_id: str, kind: str, entity: str, ids: list[str], reason: str, anchor_ms: int, now_ms: int
+) -> dict[str, Any]:
     return {
-        "job_id": f"reread-{first.entity}-{first.seq}",
-        "kind": "reread",
-        "entity": first.entity,
-        "record_ids": record_ids,
-        "reason": first.reason,
+        "job_id": job_id,
+        "kind": kind,
+        "entity": entity,
+        "record_ids": ids,
+        "reason": reason,
         "requested_by": "journal",
         "requested_at": now_ms,
         "anchor_at": anchor_ms,

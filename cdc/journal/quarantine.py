@@ -14,7 +14,8 @@ from cdc.ports.columns import Bad
 from cdc.ports.log import CONTROL_TOPICS, LogRecord
 
 PLATFORM_SUFFIX: Final = "__e"
-_TOPIC: Final = "quarantine"
+QUARANTINE_TOPIC: Final = "quarantine"
+"""Where capture puts what it cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,11 @@ class Unread:
     hides_changes: bool
 
 
-def unread(bad: Bad, entity_of_schema: Callable[[str], str | None]) -> Unread:
+def unread(bad: Bad, entity_of_schema: Callable[[str, int], str | None]) -> Unread:
     """What is known of a record that could not be read, by capture or by us."""
     record = bad.record
     kept = _kept_by_capture(record)
-    entity = bad.entity or kept.get("entity") or entity_of_schema(record.schema_id) or ""
+    entity = bad.entity or kept.get("entity") or entity_of_schema(record.schema_id, record.ordinal) or ""
     named = tuple(bad.record_ids or kept.get("record_ids") or ())
     return Unread(
         seq=record.ordinal,
@@ -82,10 +83,10 @@ def write_quarantine(connection: Any, org: str, events: Sequence[Unread]) -> Non
 
 
 def _kept_by_capture(record: LogRecord) -> dict[str, Any]:
-    if record.topic != _TOPIC:
+    if record.topic != QUARANTINE_TOPIC:
         return {}
     try:
-        return own.decode(_TOPIC, record.value)
+        return own.decode(QUARANTINE_TOPIC, record.value)
     except ValueError:
         return {}  # the reason says so; the bytes are kept as they are
 

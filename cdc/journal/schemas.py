@@ -29,17 +29,29 @@ class Schemas:
         self._connection = connection
         self._org = org
         self._schema_text = schema_text
-        self._entities: dict[str, str | None] = {}
+        self._known: dict[
+            str, tuple[str | None, int]
+        ] = {}  # schema id -> its entity, the place it was told at
         self.forget()
 
     def forget(self) -> None:
         """Begin again from what the file holds: the transaction was rolled back."""
-        rows = self._connection.execute("SELECT schema_id, entity FROM store.schemas").fetchall()
-        self._entities = dict(rows)
+        rows = self._connection.execute("SELECT schema_id, entity, at_seq FROM store.schemas").fetchall()
+        self._known = {schema_id: (entity, at_seq) for schema_id, entity, at_seq in rows}
 
-    def entity_of(self, schema_id: str) -> str | None:
-        """The entity whose changes a schema describes; None where it is not known or describes none."""
-        return self._entities.get(schema_id)
+    def entity_of(self, schema_id: str, ordinal: int) -> str | None:
+        """The entity whose changes a schema describes; None where that was not known at an ordinal, or it has none."""
+        entity, at_seq = self._known.get(schema_id, (None, 0))
+        return entity if at_seq < ordinal else None
+
+    def text_before(self, schema_id: str, ordinal: int) -> str | None:
+        """The schema's text, if it was told before an ordinal."""
+        if self._known.get(schema_id, (None, ordinal))[1] >= ordinal:
+            return None
+        row = self._connection.execute(
+            "SELECT body FROM store.schemas WHERE schema_id = ?", [schema_id]
+        ).fetchone()
+        return str(row[0]) if row else None
 
     def told(self, texts: Iterable[SchemaText]) -> None:
         for text in texts:
@@ -51,7 +63,7 @@ class Schemas:
             self.seen_one(schema_id, place)
 
     def seen_one(self, schema_id: str | None, place: int) -> None:
-        if not schema_id or schema_id in self._entities or schema_id == RECORD_STATE_SCHEMA_ID:
+        if not schema_id or schema_id in self._known or schema_id == RECORD_STATE_SCHEMA_ID:
             return
         text = self._schema_text(schema_id)
         if text is not None:
@@ -80,7 +92,7 @@ class Schemas:
             )
 
     def _learn(self, schema_id: str, text: str, place: int) -> None:
-        if schema_id in self._entities:
+        if schema_id in self._known:
             return
         try:
             schema = EventSchema.parse(schema_id, text)
@@ -111,4 +123,4 @@ class Schemas:
             "body": text,
         }
         append(self._connection, "schemas", SCHEMAS, [row])
-        self._entities[schema_id] = entity
+        self._known[schema_id] = (entity, place)

@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 
 from cdc.change.kinds import Kind
 from cdc.journal.alerts import write_alerts, write_decisions
-from cdc.journal.control import Control, Told, read_control
+from cdc.journal.control import Control, SchemaText, Told, read_control
 from cdc.journal.coverage import Stretches
+from cdc.journal.late import Late
 from cdc.journal.needs import Need, write_needs
 from cdc.journal.ordinals import next_ordinal_held
-from cdc.journal.quarantine import Unread, unread, write_quarantine
+from cdc.journal.quarantine import QUARANTINE_TOPIC, Unread, unread, write_quarantine
 from cdc.journal.rows import GAP_NAMES, NO_CHANNEL, Rows, by_channel, field_table, new_rows
 from cdc.journal.scans import Scans
 from cdc.journal.schemas import Schemas
@@ -39,6 +40,7 @@ class BatchWriter:
         self.schemas = Schemas(connection, org, schema_text)
         self._stretches = Stretches(connection, org)
         self._scans = Scans(connection, org, self._stretches)
+        self._readable_late = Late(connection, org)
 
     def write(self, batch: ColumnBatch, held: Held) -> Held:
         """Every row of the batch that is not held yet; returns what is held with it.
@@ -56,6 +58,7 @@ class BatchWriter:
         self.schemas.described(control.descriptions)
         rows = self._changes(batch, held, after)
         self._quarantine(batch, control, rows, held)
+        self._late(batch, control, held)
         if batch.missing is not None and batch.missing[1] > held.ordinal:
             self._missing(batch, rows, held)
         self._history(control, after)
@@ -74,6 +77,11 @@ class BatchWriter:
         if not rows.changes.num_rows:
             return rows
         self.schemas.seen(rows.changes["schema_id"], int(rows.ordinal[0]) - 1)
+        rows = self._insert(batch, rows)
+        self._advance(rows, after)
+        return rows
+
+    def _insert(self, batch: ColumnBatch, rows: Rows) -> Rows:
         diff_fields = batch.changes["diff_fields"].slice(batch.changes.num_rows - rows.changes.num_rows)
         rows, not_rebuilt = whole_texts(self._connection, rows, diff_fields)
         with registered(self._connection, batch_changes=rows.changes, batch_fields=field_table(rows)):
@@ -81,7 +89,6 @@ class BatchWriter:
             self._execute("insert_fields", org=self._org)
             self._consequences(rows)
         write_needs(self._connection, [_reread(diff, rows) for diff in not_rebuilt])
-        self._advance(rows, after)
         return rows
 
     def _consequences(self, rows: Rows) -> None:
@@ -105,15 +112,36 @@ class BatchWriter:
 
     # -- what is not as it should be ----------------------------------------------------------------------
 
+    def _late(self, batch: ColumnBatch, control: Control, held: Held) -> None:
+        """Events that were put aside for want of a schema: with the schemas told now, and those told just before them."""
+        for text in control.schemas:
+            read = self._readable_late.readable(text, 0, text.place)
+            seqs = [int(self._insert(columns, rows).ordinal[0]) for rows, columns in read]
+            if seqs:
+                self._readable_late.mark(seqs, text.place, text.appended_ms)
+        for one in batch.bad:
+            record = one.record
+            if record.topic != QUARANTINE_TOPIC or record.ordinal <= held.ordinal:
+                continue
+            body = self.schemas.text_before(record.schema_id, record.ordinal)
+            if body is None:
+                continue
+            text = SchemaText(record.schema_id, body, record.ordinal)
+            for rows, columns in self._readable_late.readable(text, record.ordinal - 1, record.ordinal):
+                self._insert(columns, rows)
+                self._readable_late.mark([record.ordinal], record.ordinal, record.appended_at)
+
     def _quarantine(self, batch: ColumnBatch, control: Control, rows: Rows, held: Held) -> None:
         bad = [one for one in batch.bad if one.record.ordinal > held.ordinal]
         if not bad and not control.bad:
             return
         for one in bad:
+            if one.record.topic == QUARANTINE_TOPIC:
+                continue  # nobody knew it then; the log may know it by now, which is for later
             self.schemas.seen_one(one.record.schema_id, one.record.ordinal - 1)
         events = [unread(one, self.schemas.entity_of) for one in bad]
         write_quarantine(
-            self._connection, self._org, events + [unread(one, lambda _: None) for one in control.bad]
+            self._connection, self._org, events + [unread(one, lambda *_: None) for one in control.bad]
         )
         times = _Times(rows, control, held)
         for event in events:

@@ -71,9 +71,8 @@ overlapping AS (
 ),
 read_after AS (
     SELECT
-        id, seq, fold_rank, fold_seq, from_ordinal, ends_at,
+        id, seq, fold_rank, fold_seq, coalesce(to_ordinal, from_ordinal) AS place, ends_at,
         CASE
-            WHEN NOT is_range THEN fold_seq >= from_ordinal
             WHEN to_ordinal IS NOT NULL THEN fold_seq >= to_ordinal
             ELSE fold_seq >= from_ordinal AND (
                 (starts_with(scan_id, 'repair-') AND effective_at = from_at)
@@ -84,7 +83,7 @@ read_after AS (
 ),
 verdicts AS (
     SELECT id, seq, fold_rank, bool_and(is_after) AS is_sound, max(ends_at) AS ends_at,
-        bool_or(is_after AND from_ordinal = fold_seq) AS is_behind
+        bool_or(is_after AND place = fold_seq) AS is_behind
     FROM read_after
     GROUP BY id, seq, fold_rank
 ),
@@ -121,7 +120,7 @@ events AS (
 record_holes AS (
     SELECT h.record_id, h.starts_at, h.key
     FROM holes h SEMI JOIN changed ON changed.record_id = h.record_id
-    WHERE h.starts_at <= t AND h.from_ordinal < c
+    WHERE h.starts_at <= t AND h.behind_ordinal < c
 ),
 -- Times of a cut are those of the change it stands before.
 cut_time AS (
@@ -167,7 +166,7 @@ FROM many WHERE counts
 UNION ALL
 SELECT 'everyone', NULL, NULL, NULL, key, starts_at, NULL, NULL, false, true, false,
     'unknown'
-FROM holes WHERE record_id IS NULL AND starts_at <= t AND from_ordinal < c
+FROM holes WHERE record_id IS NULL AND starts_at <= t AND behind_ordinal < c
 UNION ALL
 SELECT 'stream', NULL, NULL, NULL, NULL, passed_to, NULL, NULL, false, false, false, NULL FROM passed
 UNION ALL

@@ -6,7 +6,7 @@ WITH latest AS (
         stretch_id,
         arg_max(
             {'channel': channel, 'entity': entity, 'record_id': record_id, 'from_at': from_at, 'to_at': to_at,
-             'status': status, 'reason': reason, 'from_ordinal': from_ordinal},
+             'status': status, 'reason': reason, 'from_ordinal': from_ordinal, 'to_ordinal': to_ordinal},
             version
         ) AS s,
         bool_or(status = 'lost') AS was_lost
@@ -23,6 +23,7 @@ SELECT
     s.status AS status,
     s.reason AS reason,
     s.from_ordinal AS from_ordinal,
+    s.to_ordinal AS to_ordinal,
     was_lost
 FROM latest
 WHERE s.entity = e

@@ -1,4 +1,5 @@
--- Holes of whole channels that a scan was read after, as of a version; times as microseconds.
+-- Holes of whole channels that a scan was read after, as of a version; times as microseconds. The rule is that of
+-- repair_by_scan.sql.
 WITH latest AS (
     SELECT *
     FROM store.coverage
@@ -7,14 +8,15 @@ WITH latest AS (
 )
 SELECT
     stretch_id, channel, entity, record_id, epoch_us(from_at) AS from_at, epoch_us(to_at) AS to_at, status,
-    reason, evidence, from_ordinal
+    reason, evidence, from_ordinal, to_ordinal
 FROM latest
-WHERE (status = 'unknown' AND from_ordinal < $after_ordinal)
-   OR (
-       status = 'lost' AND from_ordinal <= $after_ordinal AND to_at IS NOT NULL
-       AND (
-           make_timestamp($anchor_at) = from_at OR make_timestamp($anchor_at) >= to_at
-           OR make_timestamp($started_at) >= to_at
-       )
-   )
+WHERE status IN ('unknown', 'lost')
+  AND CASE
+      WHEN to_ordinal IS NOT NULL THEN to_ordinal <= $after_ordinal
+      WHEN status = 'unknown' THEN from_ordinal < $after_ordinal
+      ELSE from_ordinal <= $after_ordinal AND to_at IS NOT NULL AND (
+          (starts_with($job_id, 'repair-') AND make_timestamp($anchor_at) = from_at)
+          OR epoch_us(to_at) + $margin <= $started_at
+      )
+  END
 ORDER BY stretch_id;

@@ -3,5 +3,5 @@
 INSERT INTO store.coverage
 SELECT
     'gap-' || seq, seq * 1000, seq, $org, channel, entity, CASE WHEN NOT is_many THEN record_id END,
-    effective_at, NULL, 'unknown', reason, kind, seq - 1, NULL
+    effective_at, NULL, 'unknown', reason, kind, seq - 1, NULL, seq
 FROM batch_gaps;

@@ -72,7 +72,8 @@ def write(connection: duckdb.DuckDBPyConnection, journal: Journal, entity: str =
                 "status": "lost" if s.is_range else "unknown",
                 "reason": "events were lost",
                 "evidence": "",
-                "from_ordinal": s.from_ordinal,
+                "from_ordinal": s.from_ordinal - (0 if s.is_range else 1),
+                "to_ordinal": None if s.is_range else s.from_ordinal,
             }
             for n, s in enumerate(journal.stretches)
         ],

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdc.avro.schema import EventSchema
-from cdc.avro.split import split
+from cdc.avro.split import Named, named, split
 from cdc.avro.wire import read_long, write_long
 from cdc.errors import Undecodable
 from tests.unit.avro.real_payloads import ADDRESS_EDIT, MERGED, account_schema_json
-from tests.unit.avro.salesforce_shapes import decode, encode, event, events, schemas
+from tests.unit.avro.salesforce_shapes import decode, encode, event, event_schema, events, schemas
 
 ACCOUNT = EventSchema.parse("account", account_schema_json())
 FULL_IDS = st.lists(st.text(max_size=20), max_size=12)
@@ -108,3 +108,24 @@ def test_an_integer_written_is_read_back_with_its_end(number: int, after: bytes)
 def test_a_number_without_end_is_refused() -> None:
     with pytest.raises(Undecodable, match="longer than 10 bytes"):
         read_long(b"\xff" * 11, 0)
+
+
+def test_an_event_tells_whom_it_concerns_without_its_schema() -> None:
+    ids = ("001Dp00000JJkkHIAT", "001Dp00000JJkkIIAT")
+    shape = event_schema("Invoice__c", [("Name", "Text")])
+    body = encode(shape, event(shape, {"Name": "A"}, entityName="Invoice__c", recordIds=list(ids)))
+    assert named(body) == Named("Invoice__c", ids, 1771300995000)
+    assert named(body[:60]) == Named("Invoice__c", ids)  # cut short behind the ids
+    assert named(body[:20]) == Named()
+
+
+def test_a_wildcard_names_no_record_and_other_bytes_name_nobody() -> None:
+    shape = event_schema("Account", [("Name", "Text")])
+    body = encode(shape, event(shape, {}, recordIds=["001*"]))
+    assert (named(body).entity, named(body).record_ids) == ("Account", ())
+    assert named(b"") == named(b"\x07\xff\xff") == named(b"\x02?\x02\x02x") == Named()
+
+
+@given(st.binary(max_size=200))
+def test_bytes_of_any_kind_are_survived(body: bytes) -> None:
+    assert isinstance(named(body), Named)

@@ -272,10 +272,11 @@ def test_a_lost_stretch_of_a_channel_closes_entity_by_entity(journal: DuckJourna
     hole = lost(1, "hole", T0, T0 + 60 * SECOND)
     commit(journal, batch([Change(1)], control=[*described, hole]))
     ended = {"kind": "reread", "after_ordinal": 1, "anchor_at": T0}
-    commit(journal, batch([full_state(2, 1, "a", 1, {})], control=[job(2, "a", "ended", rows=1, **ended)]))
+    read = full_state(2, 1, "repair-a", 1, {})
+    commit(journal, batch([read], control=[job(2, "repair-a", "ended", rows=1, **ended)]))
     parts = stretches(journal, "stretch_id, entity, status")
     assert parts == [("hole", None, "lost"), ("hole/Account", "Account", "repaired")]
-    commit(journal, batch(control=[job(2, "c", "ended", entity="Case", **ended)], upto=2))
+    commit(journal, batch(control=[job(2, "repair-c", "ended", entity="Case", **ended)], upto=2))
     assert stretches(journal, "stretch_id, status") == [
         ("hole", "repaired"),
         ("hole/Account", "repaired"),
@@ -295,11 +296,22 @@ def test_a_scan_does_not_close_a_hole_that(
     journal: DuckJournal, what: str, hole: LogRecord, said: Any
 ) -> None:
     commit(journal, batch([Change(1), Change(2)], control=[description(0, "Account", []), hole]))
-    read = full_state(3, 1, "a", 1, {})
-    commit(
-        journal, batch([read], control=[job(3, "a", "ended", kind="reread", after_ordinal=1, rows=1, **said)])
-    )
+    read = full_state(3, 1, "repair-a", 1, {})
+    ended = job(3, "repair-a", "ended", kind="reread", after_ordinal=1, rows=1, **said)
+    commit(journal, batch([read], control=[ended]))
     assert stretches(journal, "status") == [("lost",)], what
+
+
+def test_any_scan_that_began_surely_after_a_lost_stretch_closes_it(journal: DuckJournal) -> None:
+    hole = lost(1, "hole", T0, T0 + SECOND)
+    commit(journal, batch([Change(1), Change(2)], control=[description(0, "Account", []), hole]))
+    for number, started_at in ((3, T0 + 4 * SECOND), (4, T0 + 5 * SECOND)):
+        scan = f"baseline-{number}"
+        said = {"started_at": started_at, "anchor_at": started_at, "after_ordinal": 2, "rows": 1}
+        read = full_state(number, 1, scan, 2, {})
+        commit(journal, batch([read], control=[job(number, scan, "ended", **said)]))
+        closed = started_at == T0 + 5 * SECOND  # the clocks may be apart by the margin
+        assert [s for (s,) in stretches(journal, "status") if s == "lost"] == ([] if closed else ["lost"])
 
 
 # -- judging ---------------------------------------------------------------------------------------------------
