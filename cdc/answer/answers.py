@@ -133,6 +133,18 @@ def number_of_cursor(cursor: str | None, most: int) -> int | None:
     return _no_cursor(cursor)
 
 
+def place_of_cursor(cursor: str, kinds: tuple[Any, ...]) -> list[Any]:
+    """The list a cursor stands for, of values of these types. Errors: BadArgument for what is no such cursor."""
+    place = _place_of(cursor)
+    if (
+        isinstance(place, list)
+        and len(place) == len(kinds)
+        and all(isinstance(v, k) and not isinstance(v, bool) for v, k in zip(place, kinds, strict=True))
+    ):
+        return place
+    return _no_cursor(cursor)
+
+
 def _place_of(cursor: str) -> Any:
     try:
         return json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))

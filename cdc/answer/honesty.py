@@ -17,14 +17,40 @@ ROWS_MAX = 10_000
 REASONS_MAX = 5
 STRETCHES_MAX = 20
 
+IDS_ONE_BY_ONE_MAX = 10
+"""So many records asked for by id are each looked up alone; more are picked out of one pass between them."""
+
 EVERY_ID = ("", "~")
 """Bounds around any record id: letters and digits."""
+
+STATE_COLUMNS = (
+    "record_id",
+    "status",
+    "fields",
+    "unknown_fields",
+    "last_change_seq",
+    "known_since",
+    "inferred_since",
+    "complete",
+    "incomplete_reason",
+)
+"""What a state tells of a record."""
 
 
 def states_between(reader: Any, entity: str, when: Moment, bounds: tuple[str, str]) -> list[dict[str, Any]]:
     """The states of the records from one id to another, in the order of their ids."""
     parameters = {"entity": entity, "lo": bounds[0], "hi": bounds[1], **when.parameters}
     return dicts_of(reader.execute(sql("state_rows"), parameters))
+
+
+def states_of(reader: Any, entity: str, when: Moment, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The states of some records, in the order of their ids; none of a record that did not exist."""
+    wanted = sorted(set(ids))
+    if len(wanted) <= IDS_ONE_BY_ONE_MAX:
+        return [row for i in wanted for row in states_between(reader, entity, when, (i, i))]
+    chosen = set(wanted)
+    between = states_between(reader, entity, when, (wanted[0], wanted[-1]))
+    return [row for row in between if row["record_id"] in chosen]
 
 
 def not_there(reader: Any, entity: str, ids: Sequence[str], when: Moment) -> list[str]:

@@ -24,6 +24,7 @@ from cdc.answer.definitions import sql
 from cdc.answer.entities import entity_named, record_id_of
 from cdc.answer.honesty import (
     EVERY_ID,
+    STATE_COLUMNS,
     check_limit,
     crossed,
     known_since_of,
@@ -31,10 +32,13 @@ from cdc.answer.honesty import (
     notes_of,
     reasons_of,
     states_between,
+    states_of,
 )
+from cdc.answer.matching import matching
 from cdc.answer.overview import alerts, coverage, status
 from cdc.answer.query import QueryLimits, query
 from cdc.answer.times import moment
+from cdc.errors import BadArgument
 
 __all__ = [
     "UNKNOWN",
@@ -47,29 +51,14 @@ __all__ = [
     "query",
     "record",
     "state",
+    "states",
     "status",
 ]
 
 ROWS_DEFAULT = 100
 
-IDS_ONE_BY_ONE_MAX = 10
-"""So many records asked for by id are each looked up alone; more are picked out of one pass between them."""
-
 PLACE_MAX = 2**126
 """Greater than any place in a history (fold_key.sql), and a number SQL can still compare with."""
-
-
-_STATE_COLUMNS = (
-    "record_id",
-    "status",
-    "fields",
-    "unknown_fields",
-    "last_change_seq",
-    "known_since",
-    "inferred_since",
-    "complete",
-    "incomplete_reason",
-)
 
 
 def state(
@@ -80,37 +69,69 @@ def state(
     before: str | int | None = None,
     limit: int = ROWS_DEFAULT,
     cursor: str | None = None,
+    where: str | None = None,
+    maybe: bool = False,
 ) -> Answer:
     """Records of an entity at a time or before a change, in the order of their ids.
 
     `fields` maps a field to its value; a missing field is not known (`unknown_fields` lists those that
-    something named), None is null. Errors: BadArgument, NotFound (entity, or none of the ids).
+    something named), None is null. `where` keeps those that meet a condition (condition.py), with `maybe`
+    also those of which it is unknown. Errors: BadArgument, NotFound (entity, or one of the ids).
     """
     name, when = entity_named(reader, entity), moment(reader, at, before)
     check_limit(limit)
+    if where is not None:
+        if ids:
+            raise BadArgument("ids and a condition were both given", do="put Id IN ('…') into the condition")
+        return matching(reader, name, when, where, limit, cursor, maybe)
     following = None
     if ids:
-        wanted = sorted({record_id_of(i) for i in ids})[:limit]
-        ranges = [(i, i) for i in wanted] if len(wanted) <= IDS_ONE_BY_ONE_MAX else [(wanted[0], wanted[-1])]
+        wanted = sorted({record_id_of(i) for i in ids})
+        found = states_of(reader, name, when, wanted)
     else:
         wanted = _page_of_ids(reader, name, text_of_cursor(cursor), limit + 1)
         following = to_cursor(wanted[limit - 1]) if len(wanted) > limit else None
         wanted = wanted[:limit]
-        ranges = [(wanted[0], wanted[-1])] if wanted else []
-    found = {row["record_id"]: row for bounds in ranges for row in states_between(reader, name, when, bounds)}
-    rows = [found[i] for i in wanted if i in found]
-    notes = not_there(reader, name, [i for i in wanted if i not in found], when) if ids else []
+        found = states_between(reader, name, when, (wanted[0], wanted[-1])) if wanted else []
+    chosen = set(wanted)
+    rows = [row for row in found if row["record_id"] in chosen]
+    missing = chosen - {row["record_id"] for row in rows}
+    notes = not_there(reader, name, sorted(missing), when) if ids else []
     reasons = reasons_of(rows)
     span = (wanted[0], wanted[-1]) if wanted else EVERY_ID
     return Answer(
-        columns=_STATE_COLUMNS,
-        rows=[tuple(row[c] for c in _STATE_COLUMNS) for row in rows],
+        columns=STATE_COLUMNS,
+        rows=[tuple(row[c] for c in STATE_COLUMNS) for row in rows],
         complete=not reasons,
         reasons=reasons,
         notes=[*notes_of(reader, name, when), *notes],
         known_since=known_since_of(rows),
         stretches=crossed(reader, name, when, span, known_since_of(rows)),
         next=following,
+    )
+
+
+def states(
+    reader: Any,
+    entity: str,
+    ids: Sequence[str],
+    at: str | datetime | None = None,
+    before: str | int | None = None,
+) -> Answer:
+    """Many records by their ids, as `state` gives them; one that did not exist, or was never seen, has no row.
+
+    Errors: BadArgument, NotFound (the entity).
+    """
+    name, when = entity_named(reader, entity), moment(reader, at, before)
+    check_limit(max(1, len(ids)))
+    rows = states_of(reader, name, when, [record_id_of(i) for i in ids])
+    reasons = reasons_of(rows)
+    return Answer(
+        columns=STATE_COLUMNS,
+        rows=[tuple(row[c] for c in STATE_COLUMNS) for row in rows],
+        complete=not reasons,
+        reasons=reasons,
+        known_since=known_since_of(rows),
     )
 
 

@@ -5,19 +5,55 @@ Both ways run the same questions (`cdc/serve/questions.py`), so the answers are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from cdc.roles.offline import offline_reader
-from cdc.serve.client import ask_running, is_running
+from cdc.serve.client import ask_running, is_running, table_of_running
 from cdc.serve.questions import QUESTIONS
 from cdc.settings import Settings
 
 
 def ask(settings: Settings, name: str, **parameters: Any) -> dict[str, Any]:
     """The answer to a question of `QUESTIONS`. Errors: those of the question; JournalLocked if nobody answers."""
-    question = QUESTIONS[name]
-    given = {k: v for k, v in parameters.items() if v is not None}
+    with asking(settings) as way:
+        return way.answer(name, **parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where answers come from while a verb runs; `reader` is None where the API is asked."""
+
+    settings: Settings
+    reader: Any = None
+
+    def answer(self, name: str, **parameters: Any) -> dict[str, Any]:
+        question, given = QUESTIONS[name], _given(parameters)
+        if self.reader is None:
+            return ask_running(self.settings, question, given)
+        return question.answer(self.reader, given)
+
+    def table(self, name: str, **parameters: Any) -> pa.Table:
+        """The answer as an Arrow table (`cdc/answer/tables.py`)."""
+        question, given = QUESTIONS[name], _given(parameters)
+        if self.reader is None:
+            return table_of_running(self.settings, question, given)
+        return question.table(self.reader, given)
+
+
+@contextmanager
+def asking(settings: Settings) -> Iterator[Way]:
+    """The one way for many questions of one verb. Errors: JournalLocked, NotFound."""
     if is_running(settings):
-        return ask_running(settings, question, given)
+        yield Way(settings)
+        return
     with offline_reader(settings) as reader:
-        return question.answer(reader, given)
+        yield Way(settings, reader)
+
+
+def _given(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}

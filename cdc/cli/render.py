@@ -7,13 +7,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cdc.errors import AnswerIncomplete
+from cdc.errors import AnswerIncomplete, BadArgument
 
 CELL_CHARACTERS_MAX = 200
 
@@ -24,33 +24,62 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
 
 
-def write(answer: Mapping[str, Any], form: Format, *, strict: bool = False) -> None:
-    """Write an answer: `columns`, `rows` (lists in column order), `complete`, `reasons`, `notes`.
+def write(
+    answer: Mapping[str, Any], form: Format, *, strict: bool = False, out: IO[str] | None = None
+) -> None:
+    """Write an answer: `columns`, `rows` (lists in column order), `complete`, `reasons`, `notes`; to stdout, or `out`.
 
-    Errors: AnswerIncomplete when `strict` and the answer is not complete (after it was written).
+    Errors: BadArgument for a form that is no text, AnswerIncomplete when `strict` and the answer is not complete
+    (after it was written).
     """
+    out = out or sys.stdout
     columns: Sequence[str] = answer["columns"]
     rows: Sequence[Sequence[Any]] = answer["rows"]
     if form is Format.JSON:
         body = {**answer, "rows": [dict(zip(columns, row, strict=True)) for row in rows]}
-        sys.stdout.write(
-            json.dumps(body, ensure_ascii=False, indent=None if not sys.stdout.isatty() else 2) + "\n"
-        )
+        out.write(json.dumps(body, ensure_ascii=False, indent=2 if out.isatty() else None) + "\n")
     elif form is Format.CSV:
-        out = csv.writer(sys.stdout)
-        out.writerow(columns)
-        out.writerows([[_csv(v) for v in row] for row in rows])
+        write_rows(answer, out, header=True)
+    elif form is Format.TABLE:
+        _table(columns, rows, out)
     else:
-        _table(columns, rows)
-    if form is not Format.JSON:
+        raise BadArgument(f"this verb does not write {form}", do="use --format table, json or csv")
+    finish(answer, strict=strict, quiet=form is Format.JSON)
+
+
+def write_rows(answer: Mapping[str, Any], out: IO[str], *, header: bool) -> None:
+    """Rows as CSV."""
+    writer = csv.writer(out)
+    if header:
+        writer.writerow(answer["columns"])
+    writer.writerows([[_csv(v) for v in row] for row in answer["rows"]])
+
+
+def finish(answer: Mapping[str, Any], *, strict: bool = False, quiet: bool = False) -> None:
+    """What goes with the rows, said on stderr. Errors: AnswerIncomplete when `strict` and it is not complete."""
+    if not quiet:
         for note in answer.get("notes", ()):
             say(note)
+        if answer.get("known_since"):
+            say(f"known since {answer['known_since']}")
+        for stretch in answer.get("stretches", ()):
+            say(_stretch(stretch))
         if not answer.get("complete", True):
             say("incomplete: " + "; ".join(answer.get("reasons") or ["see cdc coverage"]))
+        if answer.get("next"):
+            say(f"there is more: --cursor {answer['next']}")
     if strict and not answer.get("complete", True):
         raise AnswerIncomplete("the answer is incomplete", do="; ".join(answer.get("reasons", ())))
+
+
+def _stretch(stretch: Mapping[str, Any]) -> str:
+    until = f"to {stretch['to_at']}" if stretch.get("to_at") else "still"
+    of = f" (record {stretch['record_id']})" if stretch.get("record_id") else ""
+    return f"{stretch['status']} from {stretch['from_at']} {until}{of}: {stretch['reason']}"
 
 
 def say(text: str, style: str = "") -> None:
@@ -62,13 +91,13 @@ def _errors() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    console = Console(highlight=False)
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: IO[str]) -> None:
+    console = Console(highlight=False, file=out)
     if not rows:
         say("no rows")
         return
     if not console.is_terminal:
-        console = Console(highlight=False, width=max(80, _width(columns, rows)))
+        console = Console(highlight=False, file=out, width=max(80, _width(columns, rows)))
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for i, name in enumerate(columns):
         numeric = all(isinstance(row[i], int | float) and not isinstance(row[i], bool) for row in rows)
@@ -90,10 +119,14 @@ def cell(value: Any) -> Text:
     if value is None:
         return Text("null", style="dim")
     if isinstance(value, dict):
-        if value == {"unknown": True} or (value.get("known") is False and "value" in value):
+        if value.get("known") is False and "value" in value and not value.get("inferred"):
             return Text("unknown", style="yellow")
+        if value.get("inferred") and "value" in value:
+            return Text.assemble(cell(value["value"]), (" (inferred)", "yellow"))
         if set(value) == {"value", "known"}:
             return cell(value["value"])
+        if set(value) == {"before", "after"}:
+            return Text.assemble(cell(value["before"]), (" → ", "dim"), cell(value["after"]))
         return Text("\n").join(Text.assemble((f"{k}: ", "dim"), cell(v)) for k, v in value.items())
     if isinstance(value, list):
         return Text(", ".join(cell(v).plain for v in value))

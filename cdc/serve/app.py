@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 from aiohttp import web
 
 from cdc import __version__
@@ -22,7 +23,7 @@ from cdc.metrics import Metrics
 from cdc.serve.auth import Role, Tokens
 from cdc.serve.openapi import document
 from cdc.serve.problems import problem, problems
-from cdc.serve.questions import QUESTIONS, Question
+from cdc.serve.questions import ARROW, QUESTIONS, Question
 
 BODY_BYTES_MAX = 1_000_000
 ALERTS_LOOK_EVERY_S = 0.5
@@ -99,9 +100,22 @@ def _ask(door: Door, question: Question) -> Callable[[web.Request], Awaitable[we
             with door.reader() as reader:
                 return question.answer(reader, given)
 
+        def stream() -> bytes:
+            with door.reader() as reader:
+                return _arrow_stream(question.table(reader, given))
+
+        if ARROW in request.headers.get("Accept", ""):
+            return web.Response(body=await asyncio.to_thread(stream), content_type=ARROW)
         return web.json_response(await asyncio.to_thread(answer))
 
     return handler
+
+
+def _arrow_stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
 
 
 async def _given(request: web.Request, question: Question) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from cdc.errors import BadArgument, CdcError, NotFound, RetryLater
-from cdc.serve.questions import Question
+from cdc.serve.questions import ARROW, Question
 from cdc.settings import Settings
 
 ASK_TIMEOUT_S = 120.0
@@ -57,6 +59,20 @@ def ask_running(settings: Settings, question: Question, given: Mapping[str, Any]
         raise RetryLater(f"the journal's API did not answer: {error}", where=settings.api.listen) from error
 
 
+def table_of_running(settings: Settings, question: Question, given: Mapping[str, Any]) -> pa.Table:
+    """The answer as an Arrow table. Errors: those of the question; RetryLater when nobody answers."""
+    path, query, body = question.address(given)
+    target = path + ("?" + urllib.parse.urlencode(query, doseq=True) if query else "")
+    method = "POST" if body is not None else "GET"
+    try:
+        answer = _send(settings, method, target, body, timeout_s=ASK_TIMEOUT_S, accept=ARROW)
+        if answer.status != 200:
+            raise _told(answer, settings)
+        return pa.ipc.open_stream(answer.read()).read_all()
+    except (OSError, HTTPException, pa.ArrowInvalid) as error:
+        raise RetryLater(f"the journal's API did not answer: {error}", where=settings.api.listen) from error
+
+
 def _send(
     settings: Settings,
     method: str,
@@ -64,11 +80,12 @@ def _send(
     body: Mapping[str, Any] | None = None,
     *,
     timeout_s: float | None,
+    accept: str = "application/json",
 ) -> HTTPResponse:
     """One request, straight to the address: no proxy of the environment comes between."""
     host, _, port = settings.api.listen.rpartition(":")
     connection = HTTPConnection(host.strip("[]"), int(port), timeout=timeout_s)
-    headers = {"Accept": "application/json", "Connection": "close"}
+    headers = {"Accept": accept, "Connection": "close"}
     token = Path(settings.api.token_file)
     if token.exists():
         headers["Authorization"] = f"Bearer {token.read_text(encoding='utf-8').strip()}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from cdc import __version__
-from cdc.serve.questions import QUESTIONS, Parameter, Question
+from cdc.serve.questions import ARROW, QUESTIONS, Parameter, Question
 
 _KINDS: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},
     "texts": {"type": "array", "items": {"type": "string"}},
     "integer": {"type": "integer", "minimum": 0},
+    "boolean": {"type": "boolean"},
 }
 _PROBLEM = {
     "description": "a problem document",
@@ -103,7 +104,10 @@ def _operation(question: Question) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "the answer",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}},
+                "content": {
+                    "application/json": {"schema": {"$ref": "#/components/schemas/Answer"}},
+                    ARROW: {"schema": {"type": "string", "format": "binary"}},
+                },
             },
             **dict.fromkeys(("400", "401", "403", "404", "503"), _PROBLEM),
         },

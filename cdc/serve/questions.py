@@ -11,12 +11,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
+import pyarrow as pa
+
 from cdc.answer import questions as past
+from cdc.answer.differences import GROUPS, diff
+from cdc.answer.tables import arrow_table
+from cdc.answer.tree import tree
 from cdc.errors import BadArgument
 from cdc.serve.auth import Role
 
 ROWS_MAX = 10_000
-ROWS_DEFAULT = 100
+
+ARROW = "application/vnd.apache.arrow.stream"
+"""Asked for as `Accept`, any question is answered as an Arrow stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +32,11 @@ class Parameter:
 
     name: str
     text: str
-    kind: Literal["text", "texts", "integer"] = "text"
+    kind: Literal["text", "texts", "integer", "boolean"] = "text"
     where: Literal["path", "query", "body"] = "query"
     required: bool = False
+    argument: str = ""
+    """What `call` names it, where that is another name."""
 
     def checked(self, value: Any) -> Any:
         """The value as its kind. Errors: BadArgument naming the parameter."""
@@ -39,6 +48,10 @@ class Parameter:
             if not 0 <= number <= 2**62:
                 raise BadArgument(f"{self.name} is out of range: {number}")
             return number
+        if self.kind == "boolean":
+            if str(value).lower() not in ("true", "false"):
+                raise BadArgument(f"{self.name} is neither true nor false: {value!r:.60}")
+            return str(value).lower() == "true"
         if self.kind == "texts":
             values = value if isinstance(value, list) else [value]
             if not all(isinstance(v, str) for v in values):
@@ -60,10 +73,21 @@ class Question:
     parameters: tuple[Parameter, ...] = ()
     method: Literal["GET", "POST"] = "GET"
     role: Role = Role.VIEWER
+    typed: Callable[..., pa.Table] | None = None
+    """Gives the Arrow table where the types are more than the answer's values tell."""
 
     def answer(self, reader: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """The answer as JSON values: `columns`, `rows`, `complete`, `reasons`, `notes` and what more it has."""
-        return self.call(reader, **self.checked(given)).as_json()
+        return self.call(reader, **self._arguments(given)).as_json()
+
+    def table(self, reader: Any, given: Mapping[str, Any]) -> pa.Table:
+        """The answer as an Arrow table, its honesty in the schema's metadata (`cdc/answer/tables.py`)."""
+        arguments = self._arguments(given)
+        return self.typed(reader, **arguments) if self.typed else arrow_table(self.call(reader, **arguments))
+
+    def _arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        names = {p.name: p.argument or p.name for p in self.parameters}
+        return {names[name]: value for name, value in self.checked(given).items()}
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters as their kinds. Errors: BadArgument for an unknown, missing or unfit one."""
@@ -97,7 +121,9 @@ class Question:
 
 _ENTITY = Parameter("entity", "API name of the entity, like Account", where="path", required=True)
 _AT = Parameter("at", "a time (ISO 8601, or -15m); without it, now")
-_BEFORE = Parameter("before", "exactly before a transaction key, a seq or an alert id")
+_BEFORE = Parameter("before", "exactly before a transaction key, a seq or an incident")
+_RECORD = Parameter("record_id", "15 or 18 characters", where="path", required=True)
+_WHERE = Parameter("where", "only records that meet a condition, like StageName = 'Closed Won'")
 _LIMIT = Parameter("limit", f"rows, at most {ROWS_MAX}", kind="integer")
 _CURSOR = Parameter("cursor", "the `next` of the answer before")
 
@@ -119,7 +145,7 @@ QUESTIONS: dict[str, Question] = {
             past.history,
             (
                 _ENTITY,
-                Parameter("record_id", "15 or 18 characters", where="path", required=True),
+                _RECORD,
                 _AT,
                 _BEFORE,
                 _LIMIT,
@@ -131,7 +157,67 @@ QUESTIONS: dict[str, Question] = {
             "/api/v1/state/{entity}",
             "Records as they were at a time or before a change",
             past.state,
-            (_ENTITY, Parameter("ids", "record ids", kind="texts"), _AT, _BEFORE, _LIMIT, _CURSOR),
+            (
+                _ENTITY,
+                Parameter("ids", "record ids", kind="texts"),
+                _WHERE,
+                Parameter(
+                    "maybe", "true: also records of which it is unknown whether they meet it", kind="boolean"
+                ),
+                _AT,
+                _BEFORE,
+                _LIMIT,
+                _CURSOR,
+            ),
+        ),
+        Question(
+            "states",
+            "/api/v1/state/{entity}",
+            "Many records by their ids, as they were",
+            past.states,
+            (
+                _ENTITY,
+                Parameter(
+                    "ids", f"record ids, at most {ROWS_MAX}", kind="texts", where="body", required=True
+                ),
+                Parameter("at", _AT.text, where="body"),
+                Parameter("before", _BEFORE.text, where="body"),
+            ),
+            method="POST",
+        ),
+        Question(
+            "diff",
+            "/api/v1/diff/{entity}",
+            "What differs between two moments, field by field, or counted by who and what",
+            diff,
+            (
+                _ENTITY,
+                Parameter("from", "the first time (ISO 8601, or -15m)", argument="from_time"),
+                Parameter("to", "the second time; without it, now", argument="to_time"),
+                Parameter(
+                    "from_before", "the first moment, exactly before a transaction key, a seq or an incident"
+                ),
+                Parameter("to_before", "the second moment, exactly before one"),
+                Parameter("ids", "record ids", kind="texts"),
+                _WHERE,
+                Parameter("by", f"count by {', '.join(GROUPS)}", kind="texts"),
+                _LIMIT,
+                _CURSOR,
+            ),
+        ),
+        Question(
+            "tree",
+            "/api/v1/tree/{entity}/{record_id}",
+            "A record and its children at a moment, by the org's own relationships",
+            tree,
+            (
+                _ENTITY,
+                _RECORD,
+                _AT,
+                _BEFORE,
+                Parameter("depth", "levels of children", kind="integer"),
+                _LIMIT,
+            ),
         ),
         Question(
             "record",
@@ -140,7 +226,7 @@ QUESTIONS: dict[str, Question] = {
             past.record,
             (
                 _ENTITY,
-                Parameter("record_id", "15 or 18 characters", where="path", required=True),
+                _RECORD,
                 _AT,
                 _BEFORE,
             ),
