@@ -103,11 +103,7 @@ class Demo:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def open(self, log: str, broker: str) -> None:
-        road = (
-            f"Apache Kafka {broker} at {log.removeprefix('kafka:')}"
-            if log != "embedded"
-            else "embedded log (SQLite)"
-        )
+        road = f"{broker} at {log.removeprefix('kafka:')}" if log != "embedded" else "embedded log (SQLite)"
         self.say(f"log: {road}")
         self.say(f"org: simulated, REST at {self.simulator.http}, Pub/Sub at {self.simulator.pubsub}")
 
