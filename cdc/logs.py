@@ -31,6 +31,7 @@ class Event(StrEnum):
     SCAN_FAILED = "scan.failed"
     JOURNAL_OPENED = "journal.opened"
     JOURNAL_FAILED = "journal.failed"
+    SEAL_FAILED = "journal.seal.failed"
     REQUEST_MADE = "request.made"
     ALERT_DECIDED = "alert.decided"
     API_LISTENING = "api.listening"

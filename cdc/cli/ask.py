@@ -12,8 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from cdc.roles.offline import offline_reader
+from cdc.roles.offline import offline_journal, offline_reader
 from cdc.serve.client import ask_running, is_running, table_of_running
+from cdc.serve.keeping import DEED_TIMEOUT_S, DEEDS
 from cdc.serve.questions import QUESTIONS
 from cdc.settings import Settings
 
@@ -53,6 +54,16 @@ def asking(settings: Settings) -> Iterator[Way]:
         return
     with offline_reader(settings) as reader:
         yield Way(settings, reader)
+
+
+def do(settings: Settings, name: str, **parameters: Any) -> dict[str, Any]:
+    """The answer to a deed of `DEEDS`, done by the running journal, else by the journal opened here."""
+    deed = DEEDS[name]
+    given = _given(parameters)
+    if is_running(settings):
+        return ask_running(settings, deed, given, timeout_s=DEED_TIMEOUT_S)
+    with offline_journal(settings) as journal:
+        return deed.answer(journal, given)
 
 
 def _given(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -93,8 +93,8 @@ class SigningKey:
         return public_hex(self.private.public_key())
 
     def signed(self, manifest: Manifest) -> Manifest:
-        named = _with(manifest, public_key=self.public)
-        return _with(named, signature=self.private.sign(named.signed_bytes()).hex())
+        named = with_changed(manifest, public_key=self.public)
+        return with_changed(named, signature=self.private.sign(named.signed_bytes()).hex())
 
 
 def signing_key(path: str) -> SigningKey | None:
@@ -235,7 +235,7 @@ def live_numbers(manifests: Sequence[Manifest]) -> list[int]:
     return [m.number for m in manifests if m.files and m.number not in replaced]
 
 
-def _with(manifest: Manifest, **changed: Any) -> Manifest:
+def with_changed(manifest: Manifest, **changed: Any) -> Manifest:
     values = {f.name: getattr(manifest, f.name) for f in fields(manifest)} | changed
     return Manifest(**values)
 

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from cdc.answer.definitions import definitions
 from cdc.capture.options import CaptureOptions
 from cdc.journal.journal import DuckJournal
+from cdc.journal.manifests import signing_key
 from cdc.log.embedded import EmbeddedLog
 from cdc.log.kafka import KafkaLog, KafkaLogOptions
 from cdc.metrics import Metrics
@@ -91,6 +92,8 @@ def make_journal(settings: Settings, **more: Any) -> DuckJournal:
         memory_limit=settings.journal.memory_limit,
         threads=settings.journal.threads,
         segments=settings.journal.segments,
+        seal_records=settings.journal.seal_records,
+        signing_key=signing_key(settings.journal.signing_key_file),
         definitions=definitions(),
         **more,
     )

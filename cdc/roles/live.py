@@ -125,13 +125,23 @@ def _journal(settings: Settings, log: Log, life: Life) -> Iterator[Store]:
         for job in jobs:
             logger().info(Event.REQUEST_MADE, job=job["job_id"], entity=job["entity"])
 
-    store = make_journal(settings, schema_text=_schema_text(log), on_requests=request, on_fatal=life.fail)
+    store = make_journal(
+        settings,
+        schema_text=_schema_text(log),
+        on_requests=request,
+        on_fatal=life.fail,
+        on_seal_error=_seal_failed,
+    )
     checkpoint = store.open()
     logger().info(Event.JOURNAL_OPENED, path=settings.journal.path, ordinal=checkpoint.ordinal)
     try:
         yield Store(store, checkpoint)
     finally:
         store.close()
+
+
+def _seal_failed(error: BaseException) -> None:
+    logger().warning(Event.SEAL_FAILED, error=str(error))
 
 
 @contextlib.contextmanager
@@ -194,7 +204,9 @@ async def _door(
         await runner.serve(metrics_app(metrics))
     else:
         tokens = load_tokens(settings.api.tokens_file, settings.api.token_file)
-        door = Door(store.journal.reader, tokens, metrics, request_baseline=request_baseline)
+        door = Door(
+            store.journal.reader, tokens, metrics, request_baseline=request_baseline, journal=store.journal
+        )
         runner = Runner(door, settings.api.listen)
         await runner.serve(make_app(door))
     try:

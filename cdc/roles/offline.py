@@ -1,4 +1,4 @@
-"""The journal opened for one question, where no process has it."""
+"""The journal opened for one question or deed, where no process has it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cdc.errors import NotFound
+from cdc.journal.journal import DuckJournal
 from cdc.roles.build import make_journal
 from cdc.settings import Settings
 
@@ -15,12 +16,18 @@ from cdc.settings import Settings
 @contextmanager
 def offline_reader(settings: Settings) -> Iterator[Any]:
     """A cursor on the journal of the settings. Errors: NotFound where there is none yet; JournalLocked."""
+    with offline_journal(settings) as journal, journal.reader() as reader:
+        yield reader
+
+
+@contextmanager
+def offline_journal(settings: Settings) -> Iterator[DuckJournal]:
+    """The journal of the settings, open. Errors: NotFound where there is none yet; JournalLocked."""
     if not Path(settings.journal.path).exists():
         raise NotFound("there is no journal yet", where=settings.journal.path, do="start `cdc run`")
     journal = make_journal(settings)
     journal.open()
     try:
-        with journal.reader() as reader:
-            yield reader
+        yield journal
     finally:
         journal.close()

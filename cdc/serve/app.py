@@ -18,9 +18,11 @@ from aiohttp import web
 
 from cdc import __version__
 from cdc.errors import BadArgument, PortTaken
+from cdc.journal.journal import DuckJournal
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
 from cdc.serve.auth import Role, Tokens
+from cdc.serve.keeping import DEEDS
 from cdc.serve.openapi import document
 from cdc.serve.problems import problem, problems
 from cdc.serve.questions import ARROW, QUESTIONS, Question
@@ -39,6 +41,7 @@ class Door:
     metrics: Metrics
     ready: Callable[[], str] = lambda: ""
     request_baseline: Callable[[str], Awaitable[str]] | None = None
+    journal: DuckJournal | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -52,12 +55,14 @@ def make_app(door: Door) -> web.Application:
     app.router.add_get("/api/v1/alerts/stream", _alert_stream(door))
     for question in QUESTIONS.values():
         app.router.add_route(question.method, question.path, _ask(door, question))
+    for deed in DEEDS.values():
+        app.router.add_route(deed.method, deed.path, _do(door, deed))
     app.router.add_post("/api/v1/baselines", _baseline(door))
     return app
 
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-ROLES = {question.path: question.role for question in QUESTIONS.values()} | {
+ROLES = {asked.path: asked.role for asked in (*QUESTIONS.values(), *DEEDS.values())} | {
     "/api/v1/baselines": Role.OPERATOR,
     "/api/v1/alerts/stream": Role.VIEWER,
     "/api/v1/openapi.json": Role.VIEWER,
@@ -116,6 +121,16 @@ def _arrow_stream(table: pa.Table) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return bytes(sink.getvalue())
+
+
+def _do(door: Door, deed: Question) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(request: web.Request) -> web.Response:
+        given = await _given(request, deed)
+        if door.journal is None:
+            return problem(409, "Conflict", "this process has no journal")
+        return web.json_response(await asyncio.to_thread(deed.answer, door.journal, given))
+
+    return handler
 
 
 async def _given(request: web.Request, question: Question) -> dict[str, Any]:

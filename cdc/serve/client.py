@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cdc.errors import BadArgument, CdcError, NotFound, RetryLater
+from cdc.errors import EXIT_DIFFERENCE, BadArgument, CdcError, DifferenceFound, NotFound, RetryLater
 from cdc.serve.questions import ARROW, Question
 from cdc.settings import Settings
 
@@ -46,12 +46,14 @@ def post(settings: Settings, path: str, body: Mapping[str, Any]) -> dict[str, An
     return dict(json.load(answer))
 
 
-def ask_running(settings: Settings, question: Question, given: Mapping[str, Any]) -> dict[str, Any]:
+def ask_running(
+    settings: Settings, question: Question, given: Mapping[str, Any], timeout_s: float = ASK_TIMEOUT_S
+) -> dict[str, Any]:
     """The answer as JSON values. Errors: those of the question; RetryLater when nobody answers."""
     path, query, body = question.address(given)
     target = path + ("?" + urllib.parse.urlencode(query, doseq=True) if query else "")
     try:
-        answer = _send(settings, "POST" if body is not None else "GET", target, body, timeout_s=ASK_TIMEOUT_S)
+        answer = _send(settings, "POST" if body is not None else "GET", target, body, timeout_s=timeout_s)
         if answer.status != 200:
             raise _told(answer, settings)
         return dict(json.load(answer))
@@ -99,8 +101,10 @@ def _send(
 
 def _told(answer: HTTPResponse, settings: Settings) -> CdcError:
     """The API's problem document as the error it was."""
+    exit_code = None
     try:
         document = json.load(answer)
+        exit_code = document.get("exit_code")
         detail = str(document.get("detail") or document.get("title") or answer.reason)
     except ValueError:
         detail = answer.reason
@@ -108,5 +112,7 @@ def _told(answer: HTTPResponse, settings: Settings) -> CdcError:
         return BadArgument(
             f"the journal's API refused: {detail}", where=settings.api.token_file, do="see api.token_file"
         )
+    if exit_code == EXIT_DIFFERENCE:
+        return DifferenceFound(detail)
     kind: type[CdcError] = {400: BadArgument, 404: NotFound}.get(answer.status, RetryLater)
     return kind(detail)

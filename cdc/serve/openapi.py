@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cdc import __version__
+from cdc.serve.keeping import DEEDS
 from cdc.serve.questions import ARROW, QUESTIONS, Parameter, Question
 
 _KINDS: dict[str, dict[str, Any]] = {
@@ -22,7 +23,7 @@ _PROBLEM = {
 def document() -> dict[str, Any]:
     """OpenAPI 3.1."""
     paths: dict[str, Any] = {}
-    for question in QUESTIONS.values():
+    for question in (*QUESTIONS.values(), *DEEDS.values()):
         paths.setdefault(question.path, {})[question.method.lower()] = _operation(question)
     paths["/api/v1/alerts/stream"] = {
         "get": {

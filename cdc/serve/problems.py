@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from cdc.errors import AnswerIncomplete, BadArgument, CdcError, NotFound
+from cdc.errors import AnswerIncomplete, BadArgument, CdcError, DifferenceFound, NotFound
 from cdc.logs import Event, logger
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,6 +36,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem(400, "Bad Request", error.sentence(), exit_code=error.exit_code)
     except AnswerIncomplete as error:
         return problem(409, "Incomplete", error.sentence(), exit_code=error.exit_code)
+    except DifferenceFound as error:
+        return problem(409, "Difference Found", error.sentence(), exit_code=error.exit_code)
     except CdcError as error:
         return problem(503, "Service Unavailable", error.sentence(), exit_code=error.exit_code)
     except Exception as error:

@@ -1,0 +1,235 @@
+"""Sealing: rows of an ordinal range leave the DuckDB file for sorted Parquet files with a manifest.
+
+The order is what makes a kill at any moment harmless:
+
+    1  the files are written and brought to the disk      they are named by no manifest: removed at the next seal
+    2  the manifest is written under its name              its rows are hot still: the next open goes on with 3
+    3  one transaction of the journal forgets the hot rows, and names the files in the views
+
+Steps 1 and 2 run on a cursor beside the writer; step 3 is a short errand on the writer's thread.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cdc.errors import StopProcess
+from cdc.journal.manifests import (
+    FOLDER,
+    Manifest,
+    SealedFile,
+    SigningKey,
+    manifest_path,
+    numbers_in,
+    read_manifest,
+    sealed_file,
+    segment_folder,
+    sha256_of,
+    to_disk,
+    with_changed,
+    write_manifest,
+)
+from cdc.journal.segment_views import TABLES, live_segments, make_views
+from cdc.journal.statements import statement
+
+ROW_GROUP_ROWS: Final = 20_000
+"""Of a segment as it is sealed: small enough for a look-up of one record."""
+MERGED_ROW_GROUP_ROWS: Final = 100_000
+"""Of one large sorted run, where many small groups would cost more to open than they save."""
+LARGE_ROWS: Final = 20_000_000
+COMPRESSION: Final = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Where the segments are, whose they are, what signs them, and the clock (epoch ms)."""
+
+    folder: str
+    org: str
+    key: SigningKey | None
+    wall_ms: Callable[[], int]
+
+    def next(self, connection: Any, **said: Any) -> Manifest:
+        """The manifest that comes after the newest one the journal knows."""
+        newest = connection.execute(
+            "SELECT number, sha256 FROM store.seals ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        number, sha256 = newest if newest else (0, None)
+        now = datetime.fromtimestamp(self.wall_ms() / 1000, UTC)
+        return Manifest(
+            number=number + 1,
+            org=self.org,
+            previous=sha256,
+            sealed_at=now.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z",
+            **said,
+        )
+
+    def written(self, manifest: Manifest) -> tuple[Manifest, str]:
+        """The manifest as it stands in its place, signed where there is a key, and its SHA-256."""
+        signed = self.key.signed(manifest) if self.key else manifest
+        return signed, write_manifest(self.folder, signed)
+
+
+def seal_range(cursor: Any, chain: Chain, upto: int) -> tuple[Manifest, str] | None:
+    """Steps 1 and 2 for what is hot up to an ordinal; None where nothing is. On a cursor of its own."""
+    cursor.execute("BEGIN")
+    try:
+        rows, first, last, earliest, latest, _ = cursor.execute(
+            statement("seal_counts"), {"upto": upto}
+        ).fetchone()
+        if not rows:
+            return None
+        manifest = chain.next(cursor, kind="seal", first_seq=first, last_seq=last)
+        queries = {t: statement(f"seal_{t}").replace("$upto", str(int(upto))) for t in TABLES}
+        files = write_files(cursor, chain.folder, manifest.number, queries)
+    finally:
+        cursor.execute("ROLLBACK")
+    return chain.written(
+        with_changed(manifest, files=files, first_committed_at=iso(earliest), last_committed_at=iso(latest))
+    )
+
+
+def write_files(
+    cursor: Any, folder: str, number: int, queries: Mapping[str, str], row_group_rows: int | None = None
+) -> tuple[SealedFile, ...]:
+    """One Parquet file for each table of a segment. What an interrupted seal left under the number goes first."""
+    name = segment_folder(number)
+    where = Path(folder, name)
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir(parents=True)
+    files = []
+    for table, query in queries.items():
+        path = where / f"{table}.parquet"
+        group = row_group_rows or ROW_GROUP_ROWS
+        rows = cursor.execute(
+            f"COPY ({query.rstrip().removesuffix(';')}) TO {quoted(str(path.absolute()))}"
+            f" (FORMAT parquet, COMPRESSION {COMPRESSION}, ROW_GROUP_SIZE {group})"
+        ).fetchone()[0]
+        files.append(sealed_file(folder, f"{name}/{table}.parquet", table, rows))
+    to_disk(where)
+    to_disk(Path(folder))
+    return tuple(files)
+
+
+def adopt(connection: Any, folder: str, manifest: Manifest, sha256: str) -> None:
+    """Step 3, inside the caller's transaction: forget the hot rows and read those of the files.
+
+    Errors: StopProcess where hot rows are not those that were sealed.
+    """
+    if manifest.kind == "seal":
+        _forget(connection, manifest)
+    record(connection, folder, manifest, sha256)
+    make_views(connection, folder, live_segments(connection))
+
+
+def record(connection: Any, folder: str, manifest: Manifest, sha256: str) -> None:
+    """The manifest among the seals the journal knows, with what its files hold of each entity."""
+    connection.execute(
+        "INSERT INTO store.seals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            manifest.number, manifest.org, manifest.kind, manifest.first_seq, manifest.last_seq,
+            manifest.rows("changes"), manifest.rows("fields"), moment_of(manifest.first_committed_at),
+            moment_of(manifest.last_committed_at), sha256, manifest.previous, manifest.signature,
+            moment_of(manifest.sealed_at), list(manifest.replaces),
+        ],
+    )  # fmt: skip
+    for table in ("sealed_broad", "sealed_entities"):
+        connection.execute(
+            f"DELETE FROM store.{table} WHERE list_contains(?::BIGINT[], number)", [list(manifest.replaces)]
+        )
+    if not manifest.files:
+        return
+    for name in ("sealed_broad", "sealed_entities"):
+        text = statement(name).replace("$number", str(manifest.number))
+        for file in manifest.files:
+            path = str(Path(folder, file.name).absolute())
+            text = text.replace(f"${file.table})", f"{quoted(path)})")
+        connection.execute(text)
+
+
+def recover(connection: Any, folder: str, held: int) -> list[Manifest]:
+    """Manifests that were written and not taken over when the process ended, taken over now, each in a
+    transaction of its own; then what no manifest names is removed.
+
+    `held` is the journal's ordinal. Errors: StopProcess where the segments are newer than the journal.
+    """
+    known = connection.execute("SELECT coalesce(max(number), 0) FROM store.seals").fetchone()[0]
+    taken = []
+    for number in [n for n in numbers_in(folder) if n > known]:
+        path = manifest_path(folder, number)
+        try:
+            manifest, sha256 = read_manifest(path)
+            files = all(sha256_of(Path(folder, f.name)) == f.sha256 for f in manifest.files)
+        except (OSError, ValueError) as error:
+            raise StopProcess(
+                f"a manifest written before the last end cannot be read: {error}",
+                where=str(path),
+                do="run `cdc verify`",
+            ) from error
+        if manifest.kind == "seal" and _has_more(connection, manifest):
+            path.unlink()  # a row came between its files and its end: it was never relied on
+            break
+        if not files or manifest.last_seq > held:
+            raise StopProcess(
+                f"the sealed segments go up to ordinal {manifest.last_seq}, and the journal holds up to {held}",
+                where=str(path),
+                do="put back the journal's file that belongs to them, or make it anew with `cdc journal --rebuild`",
+            )
+        connection.execute("BEGIN")
+        try:
+            adopt(connection, folder, manifest, sha256)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        taken.append(manifest)
+    remove_unnamed(connection, folder)
+    return taken
+
+
+def remove_unnamed(connection: Any, folder: str) -> None:
+    """Files of segments that are not live: replaced ones, and those of a seal that did not get to its manifest."""
+    live = {segment_folder(n) for n in live_segments(connection)}
+    where = Path(folder)
+    if not where.is_dir():
+        return
+    for path in where.iterdir():
+        if path.is_dir() and path.name.isdigit() and path.name not in live:
+            shutil.rmtree(path, ignore_errors=True)
+    for draft in (where / FOLDER).glob("*.draft"):
+        draft.unlink(missing_ok=True)
+
+
+def iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds") + "Z"
+
+
+def moment_of(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=None)
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _has_more(connection: Any, manifest: Manifest) -> bool:
+    rows = connection.execute(statement("seal_counts"), {"upto": manifest.last_seq}).fetchone()[0]
+    return bool(rows > manifest.rows("changes"))
+
+
+def _forget(connection: Any, manifest: Manifest) -> None:
+    upto = {"upto": manifest.last_seq}
+    rows, *_, field_rows = connection.execute(statement("seal_counts"), upto).fetchone()
+    if (rows, field_rows) != (manifest.rows("changes"), manifest.rows("fields")):
+        raise StopProcess(
+            f"{rows} changes are hot up to ordinal {manifest.last_seq}, and {manifest.rows('changes')} were sealed",
+            where=manifest.name,
+            do="run `cdc verify`",
+        )
+    for table in TABLES:
+        connection.execute(statement(f"seal_forget_{table}"), upto)

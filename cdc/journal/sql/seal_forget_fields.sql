@@ -1,0 +1,1 @@
+DELETE FROM store.hot_fields WHERE seq <= $upto;
