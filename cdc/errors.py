@@ -3,6 +3,7 @@
     CdcError
       RetryLater          transient: back off with jitter, go on from the stored position
         SourceUnavailable, OrgUnavailable, LogUnavailable, AuthExpired
+        SourceSilent           nothing comes, and nothing shows that nothing was to come
         DeliveryLimitReached   growing pauses, at most 15 minutes
       CursorExpired       one read begins again
       ChannelProblem      this channel only; the others go on
@@ -62,6 +63,10 @@ class RetryLater(CdcError):
 
 class SourceUnavailable(RetryLater):
     """The event stream broke or the event service is away."""
+
+
+class SourceSilent(SourceUnavailable):
+    """A channel delivers nothing, and that cannot be told from a dead one."""
 
 
 class OrgUnavailable(RetryLater):

@@ -21,6 +21,7 @@ class Event(StrEnum):
     CHANNEL_OPENED = "channel.opened"
     CHANNEL_STOPPED = "channel.stopped"
     CHANNEL_RETRY = "channel.retry"
+    CHANNEL_SILENT = "channel.silent"
     CHANNEL_LOST = "channel.position.lost"
     EVENT_QUARANTINED = "event.quarantined"
     LOG_RETRY = "log.retry"

@@ -273,8 +273,6 @@ class SalesforceSettings(_Credentials):
     @model_validator(mode="after")
     def _whole(self) -> SalesforceSettings:
         problems = [f"{key} is needed for auth = {self.auth}" for key in self.missing(self.auth)]
-        if self.transport != "pubsub":
-            problems.append("transport = cometd is not in this version: use pubsub")
         host = self.pubsub_endpoint.rpartition(":")[0].strip("[]")
         if not self.pubsub_tls and not is_loopback(host):
             problems.append("pubsub_tls = false is only for a loopback address")

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cdc.avro.events import EventColumns
 from cdc.avro.framing import unframe
@@ -26,6 +27,7 @@ from cdc.change.names import entity_of_topic
 from cdc.errors import Undecodable
 from cdc.ports.columns import CHANGE_SCHEMA, FIELD_SCHEMA, PLATFORM_EVENT_SCHEMA, Bad, ColumnBatch
 from cdc.ports.log import CONTROL_TOPICS, LogBatch, LogRecord
+from cdc.ports.source import COMETD_POSITION
 
 QUARANTINE = "quarantine"
 
@@ -41,7 +43,7 @@ _NO_PLATFORM_EVENTS: Final = PLATFORM_EVENT_SCHEMA.empty_table()
 def decode_batch(batch: LogBatch, schemas: SchemaStore, *, source: str = "pubsub") -> ColumnBatch:
     """Changes and fields in ordinal order, platform events, control records, and what could not be read.
 
-    `source` is where the batch's events came from; full states say it themselves. A record that cannot be
+    `source` is where the batch's events came from; full states say it themselves, and a position of CometD does. A record that cannot be
     read costs itself only.
     """
     sorted_out = _sort_out(batch.records)
@@ -162,6 +164,8 @@ def _assemble(records: Sequence[LogRecord], parts: list[_Placed], source: str) -
     for name in CHANGE_SCHEMA.names:
         if name not in columns:
             columns[name] = _column(name, parts, order, source)
+    over_cometd = pc.fill_null(pc.starts_with(columns["replay_id"], COMETD_POSITION), False)
+    columns["source"] = pc.if_else(over_cometd, "cometd", columns["source"])
     changes = pa.Table.from_arrays([columns[name] for name in CHANGE_SCHEMA.names], schema=CHANGE_SCHEMA)
     return changes, _fields(parts, order)
 

@@ -1,6 +1,7 @@
 """One channel: take deliveries, see to their schemas, hand them on; come back after every kind of failure.
 
 What it does on each class of error (reliability.md, "Capture to Kafka"):
+  SourceSilent         said as an alarm of its own, then as RetryLater
   RetryLater           pause with jitter, go on from the stored position, never from the tip
   DeliveryLimitReached growing pauses of at most 15 minutes
   PositionLost         a lost stretch from the last position to now, on from the oldest retained, repairs requested
@@ -25,6 +26,7 @@ from cdc.errors import (
     OrgUnavailable,
     PositionLost,
     RetryLater,
+    SourceSilent,
     SourceUnavailable,
     Undecodable,
 )
@@ -94,7 +96,9 @@ class Channel:
                 self.recorder.metrics.resubscribes.labels(reason).inc()
                 pauses = limited if isinstance(error, DeliveryLimitReached) else backoff
                 pause_s = pauses.pause_s(error.retry_after_s)
-                log.warning(Event.CHANNEL_RETRY, error=error.sentence(), pause_s=round(pause_s, 1))
+                silent = isinstance(error, SourceSilent)
+                name = Event.CHANNEL_SILENT if silent else Event.CHANNEL_RETRY
+                log.warning(name, error=error.sentence(), pause_s=round(pause_s, 1))
                 await clock.sleep(pause_s)
             await self.recorder.put(Control(()))  # all that was taken is written before the position is read
             after = self._stored()
@@ -106,6 +110,8 @@ class Channel:
 
     async def _take(self, delivery: Delivery) -> None:
         self.recorder.metrics.last_keepalive.labels(self.name).set(delivery.received_at / 1000)
+        if not delivery.events and not delivery.position:
+            return
         if not delivery.events:
             await self.recorder.put_soon(Keepalive(delivery, self.recorder.org_clock.latest))
             return

@@ -9,6 +9,9 @@ from typing import NamedTuple, Protocol
 
 from cdc.ports.types import Millis, ReplayId, SchemaId
 
+COMETD_POSITION = b"cometd:"
+"""What a replay position of CometD begins with: neither transport takes the other's for its own."""
+
 
 class Start(Enum):
     """Where to begin on a channel for which no position is stored."""
@@ -31,7 +34,8 @@ class Delivery:
     """One answer of a channel: up to 100 events in bus order, or none, which is a keepalive.
 
     `position` is what the service calls the latest replay id; on a keepalive it may be ahead of every event
-    seen. `received_at` is the wall clock, used for liveness and `received_at` only.
+    seen. A keepalive without a position says that the service is there, and nothing about what has been passed
+    (CometD has no better). `received_at` is the wall clock, used for liveness and `received_at` only.
     """
 
     channel: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from pydantic import SecretStr
@@ -14,11 +15,13 @@ from cdc.log.embedded import EmbeddedLog
 from cdc.log.kafka import KafkaLog, KafkaLogOptions
 from cdc.metrics import Metrics
 from cdc.ports.log import Log
-from cdc.ports.source import Start
+from cdc.ports.source import Source, Start
 from cdc.settings import SalesforceSettings, Settings, duration_s
+from connectors.salesforce.budget import CallBudget
 from connectors.salesforce.grants import AuthMethod, Credentials
 from connectors.salesforce.pubsub import PubSubOptions, PubSubSource
 from connectors.salesforce.query import SalesforceOrg
+from connectors.salesforce.rest import Rest
 from connectors.salesforce.secret import Secret
 from connectors.salesforce.session import Session, SessionOptions
 
@@ -48,7 +51,16 @@ def make_session(settings: SalesforceSettings) -> Session:
     return Session(credentials, SessionOptions(ca_file=settings.ca_file))
 
 
-def make_source(settings: SalesforceSettings, session: Session) -> PubSubSource:
+def make_source(settings: SalesforceSettings, session: Session, metrics: Metrics) -> Source:
+    """Events by the transport of the settings. A live channel keeps its position only with the same one."""
+    if settings.transport == "cometd":
+        from connectors.salesforce.cometd import CometDOptions, CometDSource  # its library, only for who uses it
+
+        budget = CallBudget(settings.max_api_calls_per_day, monotonic_s=time.monotonic)
+        rest = Rest(session, client_name=CLIENT, budget=budget, on_call=metrics.api_calls.inc)
+        return CometDSource(
+            session, rest, CometDOptions(api_version=settings.api_version, ca_file=settings.ca_file)
+        )
     return PubSubSource(
         session,
         PubSubOptions(endpoint=settings.pubsub_endpoint, tls=settings.pubsub_tls, ca_file=settings.ca_file),

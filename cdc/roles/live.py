@@ -225,5 +225,10 @@ def make_recorder(settings: Settings, session: Session, log: Log, metrics: Metri
     org = make_org(settings.salesforce, session, metrics)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     return Recorder(
-        capture_options(settings, owner), log, make_source(settings.salesforce, session), org, metrics, clock
+        capture_options(settings, owner),
+        log,
+        make_source(settings.salesforce, session, metrics),
+        org,
+        metrics,
+        clock,
     )

@@ -93,7 +93,9 @@ def simulated_org(folder: Path, workload: str = "", *arguments: str) -> Iterator
         process.wait(10)
 
 
-def write_settings(folder: Path, org: Org, kafka: str = "", extra: str = "") -> Settings:
+def write_settings(
+    folder: Path, org: Org, kafka: str = "", extra: str = "", *, transport: str = "pubsub"
+) -> Settings:
     """A settings file beside its journal, as a person would write it; `kafka` is a broker's address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -107,6 +109,7 @@ alias = "test"
 login_url = "{org.ready["http"]}"
 client_id = "{org.ready["client_id"]}"
 client_secret_file = "secret"
+transport = "{transport}"
 pubsub_endpoint = "{org.ready["pubsub"]}"
 pubsub_tls = false
 [log]
@@ -174,7 +177,7 @@ class Running:
         while True:
             rows = self.sql(
                 "SELECT seq, event_id, record_id FROM changes "
-                f"WHERE source = 'pubsub' AND seq > {last} ORDER BY seq"
+                f"WHERE source IN ('pubsub', 'cometd') AND seq > {last} ORDER BY seq"
             )
             for seq, event_id, record_id in rows:
                 out[event_id, record_id] = out.get((event_id, record_id), 0) + 1

@@ -17,14 +17,17 @@ SECONDS_BETWEEN = (0.5, 6.0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("road", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.mark.parametrize(
+    "road", ["embedded", "embedded-cometd", pytest.param("kafka", marks=pytest.mark.kafka)]
+)
 def test_twenty_kills_under_load_lose_nothing_and_double_nothing(
     road: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     kafka = request.getfixturevalue("kafka") if road == "kafka" else ""
     draw = random.Random(11)
     with simulated_org(tmp_path, 'knobs = "cruel"\nrecords = 1000\n') as org:
-        recorder = Running(write_settings(tmp_path, org, kafka), tmp_path)
+        transport = "cometd" if road == "embedded-cometd" else "pubsub"
+        recorder = Running(write_settings(tmp_path, org, kafka, transport=transport), tmp_path)
         recorder.start()
         try:
             until("the API answers", lambda: recorder.rows("status"))
