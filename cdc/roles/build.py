@@ -54,7 +54,8 @@ def make_session(settings: SalesforceSettings) -> Session:
 def make_source(settings: SalesforceSettings, session: Session, metrics: Metrics) -> Source:
     """Events by the transport of the settings. A live channel keeps its position only with the same one."""
     if settings.transport == "cometd":
-        from connectors.salesforce.cometd import CometDOptions, CometDSource  # its library, only for who uses it
+        # Its library is loaded only by who uses it.
+        from connectors.salesforce.cometd import CometDOptions, CometDSource
 
         budget = CallBudget(settings.max_api_calls_per_day, monotonic_s=time.monotonic)
         rest = Rest(session, client_name=CLIENT, budget=budget, on_call=metrics.api_calls.inc)
