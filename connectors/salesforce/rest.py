@@ -232,7 +232,14 @@ def error_of(answer: Answer, where: str) -> CdcError:
             do="it is tried again by itself",
             retry_after_s=answer.retry_after_s or pause,
         )
-    if code == "INVALID_QUERY_LOCATOR":
+    if code == "LIMIT_EXCEEDED":
+        return OrgUnavailable(
+            f"one of the org's allowances is used up ({said})",
+            where=where,
+            do="it is tried again by itself",
+            retry_after_s=answer.retry_after_s or REQUEST_LIMIT_PAUSE_S,
+        )
+    if code in ("INVALID_QUERY_LOCATOR", "INVALIDLOCATOR", "INVALID_LOCATOR"):
         return CursorExpired(
             f"the query's cursor is gone ({said})", where=where, do="begin the query again without it"
         )

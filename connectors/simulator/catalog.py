@@ -48,10 +48,11 @@ Segment__c DynamicEnum Enterprise|Mid-Market|Small_Business|Public_Sector
 Renewal_Date__c DateOnly
 Health_Score__c Percent
 Products__c MultiEnum Core|Analytics|Mobile|Support|Training
-Erp_Number__c Text
+Erp_Number__c Text external
 Open_Days__c Double formula
 LastActivityDate DateOnly silent
 LastViewedDate DateTime silent
+MasterRecordId EntityId silent ->Account:MasterRecord
 """
 
 CONTACT = f"""
@@ -82,6 +83,7 @@ Languages__c MultiEnum English|German|French|Spanish|Japanese
 Newsletter__c Boolean
 LastActivityDate DateOnly silent
 LastViewedDate DateTime silent
+MasterRecordId EntityId silent ->Contact:MasterRecord
 """
 
 LEAD = f"""
@@ -112,6 +114,7 @@ IsUnreadByOwner Boolean
 Score__c Double
 Campaign_Code__c Text
 LastActivityDate DateOnly silent
+MasterRecordId EntityId silent ->Lead:MasterRecord
 """
 
 OPPORTUNITY = f"""
@@ -219,7 +222,7 @@ Notes__c HtmlStringPlusClob
 Contact_Email__c Email
 Contact_Phone__c Phone
 Insured__c Boolean
-Erp_Key__c Text
+Erp_Key__c Text external
 """
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from connectors.simulator import ids
+from connectors.simulator.automation import iter_growing
 from connectors.simulator.clock import SECOND_MS
 from connectors.simulator.derived import derived
 from connectors.simulator.entities import Entity, Record
@@ -49,12 +50,14 @@ class Committer:
         self._commit_number = first_commit
         self._record_counters = dict.fromkeys(entities, 0)
         self._case_number = 1_000
+        self._references: dict[str, list[tuple[Entity, str, bool]]] = {}
+        for entity in entities.values():
+            for field in entity.fields:
+                for target in field.reference_to if field.createable else ():
+                    cascades = field.name in entity.cascades
+                    self._references.setdefault(target, []).append((entity, field.name, cascades))
         self._parents = frozenset(
-            parent
-            for entity in entities.values()
-            for field in entity.fields
-            if field.name in entity.cascades
-            for parent in field.reference_to
+            target for target, found in self._references.items() if any(cascades for _, _, cascades in found)
         )
 
     def new_id(self, entity: str) -> str:
@@ -82,7 +85,7 @@ class Committer:
 
         Raises OrgError before anything has been changed.
         """
-        wanted = self._with_cascades(self._checked(changes))
+        wanted = self._with_cascades(self._checked(changes), knobs)
         changed_at = self._changed_at(transaction.at, wanted, knobs, changed_before_ms)
         stamp = changed_at + self._skew(knobs)
         stamp -= stamp % SECOND_MS
@@ -125,34 +128,52 @@ class Committer:
             checked.append(change)
         return checked
 
-    def _with_cascades(self, changes: list[Change]) -> list[Change]:
-        """Children go with their parent, and come back with it."""
-        deleted: dict[str, int] = {}
-        undeleted: dict[str, int] = {}
-        for change in changes:
-            record_id = change.record_id or ""
-            if change.entity not in self._parents:
-                continue
-            if change.op is Op.DELETE:
-                deleted[record_id] = 0
-            elif change.op is Op.UNDELETE:
-                record = self._entities[change.entity].records.get(record_id)
-                undeleted[record_id] = record.deleted_with if record else 0
-        if not deleted and not undeleted:
+    def _with_cascades(self, changes: list[Change], knobs: Knobs) -> list[Change]:
+        """Children go with their parent, and come back with it, and theirs with them.
+
+        Other references to what is deleted stay as they are, unless `lookups_cleared`; then they are emptied in
+        the same transaction, and filled again by the undelete where nobody has set them since.
+        """
+        if not any(change.entity in self._parents or knobs.lookups_cleared for change in changes):
             return changes
         named = {change.record_id for change in changes}
         out = list(changes)
-        for entity in self._entities.values():
-            for path in entity.cascades:
-                for record in entity.records:
-                    parent = record.values.get(path)
-                    if parent is None or record.id in named:
-                        continue
-                    if parent in deleted and not record.deleted:
-                        out.append(Change(entity.name, Op.DELETE, record.id))
-                    elif parent in undeleted and record.deleted and record.deleted_with == undeleted[parent]:
-                        out.append(Change(entity.name, Op.UNDELETE, record.id))
+        for change in iter_growing(out):
+            if change.op in (Op.CREATE, Op.UPDATE) or not change.record_id:
+                continue
+            record = self._entities[change.entity].records.get(change.record_id)
+            if record is None:
+                continue
+            for more in self._dependents(change, record, knobs):
+                if more.record_id not in named:
+                    named.add(more.record_id)
+                    out.append(more)
         return out
+
+    def _dependents(self, change: Change, record: Record, knobs: Knobs) -> Iterator[Change]:
+        for entity, path, cascades in self._references.get(change.entity, ()):
+            records = entity.records
+            if cascades and change.op is not Op.UNDELETE:
+                for child in records.by_value(path, record.id):
+                    yield Change(entity.name, change.op, child.id)
+                if change.op is Op.HARD_DELETE and record.deleted:
+                    for child in records.deleted_by(path, record.id, record.deleted_with):
+                        yield Change(entity.name, Op.HARD_DELETE, child.id)
+            elif cascades:
+                for child in records.deleted_by(path, record.id, record.deleted_with):
+                    yield Change(entity.name, Op.UNDELETE, child.id)
+            elif not knobs.lookups_cleared:
+                continue
+            elif change.op is not Op.UNDELETE:
+                for child in records.by_value(path, record.id):
+                    record.cleared = (*record.cleared, (entity.name, path, child.id))
+                    yield Change(entity.name, Op.UPDATE, child.id, {path: None})
+        if change.op is Op.UNDELETE:
+            for name, path, child_id in record.cleared:
+                held = self._entities[name].records.get(child_id)
+                if held is not None and not held.deleted and held.values.get(path) is None:
+                    yield Change(name, Op.UPDATE, child_id, {path: record.id})
+            record.cleared = ()
 
     def _apply(
         self, change: Change, transaction: Transaction, stamp: int, *, stamped: bool, knobs: Knobs
@@ -168,8 +189,9 @@ class Committer:
                 diffs = _diffs(entity, record, change.values)
             changed = self._update(entity, record, change.values, transaction, stamp, stamped=stamped)
         elif change.op is Op.DELETE:
-            entity.records.delete(record)
+            entity.records.delete(record, transaction.at)
             record.deleted_with = transaction.number
+            record.values.update(change.values)  # a merge's loser says who won
             changed = {}
         elif change.op is Op.UNDELETE:
             entity.records.undelete(record)
@@ -177,7 +199,7 @@ class Committer:
             record.values["LastModifiedById"] = transaction.user_id
             changed = dict(record.values)
         else:
-            entity.records.purge(record)
+            entity.records.purge(record, transaction.at)
             changed = {}
         record.last_commit_at = transaction.at
         if stamped or not knobs.silent_values:
@@ -221,10 +243,12 @@ class Committer:
             if have.get("LastModifiedById") != transaction.user_id:
                 changed["LastModifiedById"] = transaction.user_id
         for path, value in changed.items():
+            before = have.get(path)
             if value is None:
                 have.pop(path, None)
             else:
                 have[path] = value
+            entity.records.reindex(record, path, before)
         return changed
 
     # When it was changed
@@ -282,7 +306,8 @@ class Committer:
         for group in groups.values():
             left -= sum(len(one.changed) if one.op is Op.UPDATE else 1 for one in group)
             event = self._event(transaction, group, len(events) + 1, jitter, knobs)
-            if group[0].entity.name not in selected or event.op is Op.HARD_DELETE:
+            hidden = event.op is Op.HARD_DELETE and not knobs.hard_deletes_published
+            if group[0].entity.name not in selected or hidden:
                 event.kind = ""
             elif left < 0:
                 event.kind = ""
@@ -298,7 +323,7 @@ class Committer:
         first = group[0]
         paths = first.entity.layout.ordered(first.changed)
         values = tuple(first.changed[path] for path in paths)
-        kind = first.op.value
+        kind = "DELETE" if first.op is Op.HARD_DELETE else first.op.value
         text = sum(len(value) for value in values if isinstance(value, str))
         lost = bool(knobs.gap_share) and self._random.random() < knobs.gap_share
         if lost or text > EVENT_BYTES_MAX:

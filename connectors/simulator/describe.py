@@ -7,6 +7,11 @@ from typing import Any
 from connectors.simulator.entities import Entity
 from connectors.simulator.fields import Field, Leaf
 
+DEFAULTED = frozenset({"OwnerId", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById"})
+"""Never null, and set by the org where an insert does not."""
+
+MERGEABLE = frozenset({"Account", "Contact", "Lead", "Case"})
+
 SOAP_TYPES = {
     "boolean": "xsd:boolean",
     "int": "xsd:int",
@@ -23,39 +28,71 @@ SOAP_TYPES = {
 }
 
 
-def describe_entity(entity: Entity, hidden: frozenset[str], children: list[dict[str, Any]]) -> dict[str, Any]:
-    """The answer of sobjects/X/describe: only what the reader may see."""
-    fields = [_field("Id", "id", label=f"{entity.label} ID", nillable=False)]
+def describe_entity(
+    entity: Entity,
+    hidden: frozenset[str],
+    children: list[dict[str, Any]],
+    *,
+    read_only: frozenset[str] = frozenset(),
+    writable: bool = True,
+) -> dict[str, Any]:
+    """The answer of sobjects/X/describe: only what the reader may see, writable only what the reader may write."""
+    fields = [_field("Id", "id", label=f"{entity.label} ID", nillable=False, length=18)]
     fields.append(_field("IsDeleted", "boolean", label="Deleted", nillable=False))
     for field in entity.fields:
         if field.in_queries and field.name not in hidden:
-            fields.extend(_described(field))
+            described = _described(field)
+            if field.name in read_only or not writable:
+                for one in described:
+                    one.update(createable=False, updateable=False)
+            fields.extend(described)
     fields.append(_field("SystemModstamp", "datetime", label="System Modstamp", nillable=False))
-    return {**summary(entity), "fields": fields, "childRelationships": children, "recordTypeInfos": []}
+    short = summary(entity)
+    if not writable:
+        short.update(createable=False, updateable=False, deletable=False, undeletable=False, mergeable=False)
+    return {
+        **short,
+        "fields": fields,
+        "childRelationships": children,
+        "recordTypeInfos": [],
+        "namedLayoutInfos": [],
+        "supportedScopes": [{"label": f"All {entity.plural}", "name": "everything"}],
+    }
 
 
 def summary(entity: Entity) -> dict[str, Any]:
     """What the global description and an entity's own have in common."""
-    writable = entity.name != "User"
+    deletable = entity.name != "User"
+    at = f"/services/data/v66.0/sobjects/{entity.name}"
     return {
         "name": entity.name,
         "label": entity.label,
         "labelPlural": entity.plural,
         "keyPrefix": entity.key_prefix,
-        "custom": entity.custom,
+        "activateable": False,
         "createable": True,
-        "updateable": True,
-        "deletable": writable,
-        "undeletable": writable,
+        "custom": entity.custom,
+        "customSetting": False,
+        "deletable": deletable,
+        "deprecatedAndHidden": False,
+        "feedEnabled": False,
+        "hasSubtypes": False,
+        "isInterface": False,
+        "isSubtype": False,
+        "layoutable": True,
+        "mergeable": entity.name in MERGEABLE,
+        "mruEnabled": True,
         "queryable": True,
-        "retrieveable": True,
         "replicateable": True,
+        "retrieveable": True,
         "searchable": True,
         "triggerable": True,
-        "deprecatedAndHidden": False,
+        "undeletable": deletable,
+        "updateable": True,
         "urls": {
-            "sobject": f"/services/data/v66.0/sobjects/{entity.name}",
-            "describe": f"/services/data/v66.0/sobjects/{entity.name}/describe",
+            "sobject": at,
+            "describe": f"{at}/describe",
+            "rowTemplate": f"{at}/{{ID}}",
         },
     }
 
@@ -89,6 +126,7 @@ def _described(field: Field) -> list[dict[str, Any]]:
         writable=field.doc_type == "Switchable_PersonName",
         custom=field.custom,
         compound=field.name if person else None,
+        name_field=field.name == "Name",
     )
     parts = [_of_part(field, leaf) for leaf in field.leaves() if leaf.part]
     return [whole, *parts] if person else [*parts, whole]
@@ -104,6 +142,7 @@ def _of_part(field: Field, leaf: Leaf) -> dict[str, Any]:
         updateable=field.updateable,
         custom=field.custom,
         compound=field.name,
+        length=leaf.length,
     )
 
 
@@ -112,12 +151,17 @@ def _of_field(field: Field) -> dict[str, Any]:
         field.name,
         field.described,
         label=_label(field.name),
-        nillable=not field.required and field.described != "boolean",
+        nillable=not field.required and field.described != "boolean" and field.name not in DEFAULTED,
         writable=field.createable,
         updateable=field.updateable,
         calculated=field.calculated,
         custom=field.custom,
+        length=field.leaves()[0].length,
+        name_field=field.name in ("Name", "CaseNumber"),
+        external_id=field.external_id,
+        defaulted=field.name in DEFAULTED or field.described == "boolean",
     )
+    made["autoNumber"] = field.name == "CaseNumber"
     if field.reference_to:
         made["referenceTo"] = list(field.reference_to)
         made["relationshipName"] = field.relationship
@@ -138,7 +182,12 @@ def _field(
     calculated: bool = False,
     custom: bool = False,
     compound: str | None = None,
+    length: int = 0,
+    name_field: bool = False,
+    external_id: bool = False,
+    defaulted: bool = False,
 ) -> dict[str, Any]:
+    number = described in ("double", "currency", "percent")
     return {
         "name": name,
         "type": described,
@@ -149,6 +198,25 @@ def _field(
         "updateable": writable if updateable is None else updateable,
         "calculated": calculated,
         "custom": custom,
+        "defaultedOnCreate": defaulted or described == "boolean",
+        "autoNumber": False,
+        "externalId": external_id,
+        "idLookup": external_id or described == "id",
+        "unique": False,
+        "caseSensitive": False,
+        "encrypted": described == "encryptedstring",
+        "nameField": name_field,
+        "length": length,
+        "byteLength": length * 3,
+        "precision": 18 if number else 0,
+        "scale": 2 if number else 0,
+        "digits": 8 if described == "int" else 0,
+        "groupable": described not in ("textarea", "double", "currency", "percent", "datetime", "address"),
+        "restrictedPicklist": False,
+        "dependentPicklist": False,
+        "permissionable": custom,
+        "cascadeDelete": False,
+        "restrictedDelete": False,
         "compoundFieldName": compound,
         "referenceTo": [],
         "relationshipName": None,

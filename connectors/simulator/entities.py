@@ -25,6 +25,11 @@ class Record:
     system_modstamp: int = 0
     last_commit_at: int = 0
     deleted_with: int = 0  # the number of the transaction that deleted it
+    deleted_at: int = 0
+    archived: bool = False  # left out of query, found by queryAll
+    cleared: tuple[
+        tuple[str, str, str], ...
+    ] = ()  # (entity, path, record) whose reference its delete emptied
 
 
 class Records:
@@ -34,12 +39,18 @@ class Records:
         self._by_id: dict[str, Record] = {}
         self._live: list[str] = []
         self._at: dict[str, int] = {}
+        self._purged: dict[str, int] = {}
+        self._by_value: dict[str, dict[str, set[str]]] = {}
 
     def __len__(self) -> int:
         return len(self._live)
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._by_id.values())
+
+    def by_value(self, path: str, value: str) -> list[Record]:
+        """Live records by the value of a text field: an external id, a reference."""
+        return [self._by_id[record_id] for record_id in self.referring(path, value)]
 
     def get(self, record_id: str) -> Record | None:
         return self._by_id.get(record_id)
@@ -50,23 +61,72 @@ class Records:
 
     def add(self, record: Record) -> None:
         self._by_id[record.id] = record
+        for path in self._by_value:
+            self.reindex(record, path, None)
         if not record.deleted:
             self._enlist(record.id)
 
-    def delete(self, record: Record) -> None:
+    def delete(self, record: Record, at_ms: int = 0) -> None:
         """Into the Recycle Bin."""
         record.deleted = True
+        record.deleted_at = at_ms
         self._strike(record.id)
 
     def undelete(self, record: Record) -> None:
         record.deleted = False
         self._enlist(record.id)
 
-    def purge(self, record: Record) -> None:
-        """Gone altogether."""
+    def purge(self, record: Record, at_ms: int = 0) -> None:
+        """Gone altogether; only `deletions` still knows of it."""
         if not record.deleted:
             self._strike(record.id)
+            record.deleted_at = at_ms
+        self._purged[record.id] = record.deleted_at
         del self._by_id[record.id]
+
+    def purge_older(self, than_ms: int) -> None:
+        """Empty the Recycle Bin of what has been in it for too long."""
+        for old in [one for one in self._by_id.values() if one.deleted and one.deleted_at < than_ms]:
+            self.purge(old)
+
+    def deletions(self) -> Iterator[tuple[str, int]]:
+        """Ids of what is deleted now, with the time of it, purged ones included."""
+        yield from self._purged.items()
+        for record in self._by_id.values():
+            if record.deleted:
+                yield record.id, record.deleted_at
+
+    def referring(self, path: str, target: str) -> list[str]:
+        """Ids of the live records whose field `path` has the value `target`; an index is made of the first question."""
+        index = self._by_value.get(path)
+        if index is None:
+            index = self._by_value[path] = {}
+            for record in self._by_id.values():
+                value = record.values.get(path)
+                if value is not None:
+                    index.setdefault(value, set()).add(record.id)
+        return [one for one in sorted(index.get(target, ())) if one in self._at]
+
+    def forget_values(self) -> None:
+        """The fields have changed: look-ups by value begin anew."""
+        self._by_value.clear()
+
+    def deleted_by(self, path: str, target: str, transaction: int) -> list[Record]:
+        """Records in the Recycle Bin that refer to `target` and were put there by one transaction."""
+        self.referring(path, target)
+        found = (self._by_id.get(one) for one in sorted(self._by_value[path].get(target, ())))
+        return [one for one in found if one is not None and one.deleted and one.deleted_with == transaction]
+
+    def reindex(self, record: Record, path: str, before: object) -> None:
+        """A field that may be looked up by value has changed from `before`."""
+        index = self._by_value.get(path)
+        if index is None:
+            return
+        if isinstance(before, str):
+            index.get(before, set()).discard(record.id)
+        after = record.values.get(path)
+        if isinstance(after, str):
+            index.setdefault(after, set()).add(record.id)
 
     def pick(self, random: Random) -> Record | None:
         """Any live record."""
@@ -113,6 +173,9 @@ class Entity:
         self.leaves: dict[str, Leaf] = leaves_of(self.fields)
         self.layout = Layout(self.change_event, self.fields)
         self.path_of: dict[str, str] = {leaf.rest_name: path for path, leaf in self.leaves.items()}
+        self.path_of_lower = {name.lower(): path for name, path in self.path_of.items()}
+        self.required = tuple(field for field in self.fields if field.required and field.createable)
+        self.records.forget_values()
         self.event_paths = frozenset(self.layout.paths)
         self.full_paths = self.layout.paths
         self.defaults = {

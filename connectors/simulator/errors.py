@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class OrgError(Exception):
-    """A REST error: `code` as in errorCode (MALFORMED_QUERY), the text, the HTTP status, the fields named."""
+    """A REST error: `code` as in errorCode (MALFORMED_QUERY), the text, the HTTP status, the fields named.
 
-    def __init__(self, code: str, message: str, *, status: int = 400, fields: tuple[str, ...] = ()) -> None:
+    `more` is what such an error has beside these.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int = 400,
+        fields: tuple[str, ...] = (),
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         self.code = code
         self.message = message
         self.status = status
         self.fields = fields
+        self.more = more or {}
         super().__init__(f"{code}: {message}")
 
 

@@ -2,7 +2,8 @@
 
 A definition is one line: `Name DocType words…`. Words: `A|B|C` picklist values, `->Entity:Relationship` a
 reference, `required`, `fixed` (set once, at creation), `derived` (set by the org, published), `formula`
-(computed, published only with full values), `silent` (never published), `eventonly` (never queried).
+(computed, published only with full values), `silent` (never published), `eventonly` (never queried), `external`
+(an external id: records can be found and upserted by it).
 """
 
 from __future__ import annotations
@@ -71,6 +72,18 @@ _DESCRIBED = {
     "Location": "location",
 }
 
+LENGTHS = {
+    "StringPlusClob": 131_072,
+    "HtmlStringPlusClob": 131_072,
+    "MultiEnum": 4_099,
+    "Phone": 40,
+    "Fax": 40,
+    "Email": 80,
+}
+"""Doc type -> characters at most; 255 elsewhere."""
+
+PART_LENGTHS = {"City": 40, "State": 80, "Country": 80, "PostalCode": 20, "StateCode": 10, "CountryCode": 10}
+
 _ROLES = {"EntityId": "ForeignKey", "ExternalId": "ExternalForeignKey"}
 
 
@@ -84,6 +97,15 @@ class Leaf:
     described: str  # the describe type
     field: Field
     part: str = ""
+
+    @property
+    def length(self) -> int:
+        """Characters at most; for what is no text, more than any value has."""
+        if self.avro != "string":
+            return 0
+        if self.described in ("reference", "id"):
+            return 18
+        return LENGTHS.get(self.field.doc_type, 255) if not self.part else PART_LENGTHS.get(self.part, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,7 @@ class Field:
     createable: bool = True
     updateable: bool = True
     calculated: bool = False
+    external_id: bool = False
     field_id: str = ""
 
     @property
@@ -190,6 +213,8 @@ def _parse_line(words: list[str]) -> Field:
             made.update(createable=False, updateable=False, calculated=True)
         elif word == "silent":
             made.update(createable=False, updateable=False, in_events=False)
+        elif word == "external":
+            made["external_id"] = True
         elif word == "eventonly":
             made["in_queries"] = False
         else:

@@ -13,6 +13,7 @@ from typing import Any
 from connectors.simulator.clock import DAY_MS, SECOND_MS
 from connectors.simulator.derived import STAGES
 from connectors.simulator.entities import Entity, Record
+from connectors.simulator.errors import OrgError
 from connectors.simulator.invented import Inventor
 from connectors.simulator.model import Change, Op
 from connectors.simulator.org import SimulatedOrg
@@ -94,9 +95,12 @@ class Habits:
         }
 
     def act(self, actor: Actor, role: str) -> int:
-        """One action of a role, drawn by weight."""
+        """One action of a role, drawn by weight. What a trigger refuses is given up."""
         actions, weights = self.by_role[role]
-        return self.random.choices(actions, cum_weights=weights)[0](actor)
+        try:
+            return self.random.choices(actions, cum_weights=weights)[0](actor)
+        except OrgError:
+            return 0
 
     # Sales
 

@@ -55,6 +55,29 @@ class Knobs:
     api_calls_max: int = 100_000
     """REST calls in 24 h, as GET /limits says it."""
 
+    bulk_batches_max: int = 15_000
+    """Batches of 10,000 records that ingest jobs may make in 24 h."""
+    bulk_query_jobs_max: int = 10_000
+    """Query jobs in 24 h."""
+    bulk_job_ms: int = 0
+    """How long a job waits before it begins, in real ms, and again after every 10,000 rows."""
+    read_only_fields: tuple[str, ...] = ()
+    """Entity.Field that the API's users may see but not write."""
+    read_only_entities: tuple[str, ...] = ()
+    """Entities that the API's users may see but not write."""
+    client_echo: str = "on"
+    """on: changeOrigin names the client that a caller gave; off: it does not; else: that text, for everybody."""
+    hard_deletes_published: bool = False
+    """Hard deletes publish a DELETE event; the documented service publishes nothing."""
+    hard_delete_allowed: bool = True
+    """Users have the permission Bulk API Hard Delete."""
+    lookups_cleared: bool = False
+    """Deleting a record empties the lookups that refer to it, and publishes that."""
+    recycle_bin_days: int = 15
+    """How long a deleted record can be undeleted."""
+    lock_share: float = 0.0
+    """Share of records whose write by the API fails with UNABLE_TO_LOCK_ROW."""
+
     @classmethod
     def kind(cls) -> Knobs:
         """No surprises: for tests about something else."""

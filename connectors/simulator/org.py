@@ -11,18 +11,22 @@ from typing import Any
 
 from connectors.simulator import describe as descriptions
 from connectors.simulator import ids
+from connectors.simulator.automation import Automation, Refused
 from connectors.simulator.bus import EventBus
 from connectors.simulator.channels import Channels, Member
+from connectors.simulator.checks import Checks
 from connectors.simulator.clock import SECOND_MS, SimClock
 from connectors.simulator.commits import Committer
 from connectors.simulator.entities import Entity, Record, standard_entities
 from connectors.simulator.errors import OrgError
 from connectors.simulator.faults import Faults
+from connectors.simulator.incoming import Intake
 from connectors.simulator.knobs import Knobs
 from connectors.simulator.model import Change, Committed, Op, Published
 from connectors.simulator.platform_events import PlatformEvent, standard_platform_events
 from connectors.simulator.queries import Rows, run_query, tooling_rows
-from connectors.simulator.rows import RowShape, from_rest
+from connectors.simulator.rows import RowShape
+from connectors.simulator.saving import Saver
 from connectors.simulator.schema_changes import change_fields
 from connectors.simulator.soql import parse_condition
 from connectors.simulator.truth import Truth
@@ -63,6 +67,18 @@ class SimulatedOrg:
         self._committer = Committer(
             self.entities, self._random, pod=POD, first_commit=FIRST_COMMIT_NUMBER + seed
         )
+        self.automation = Automation(
+            self.entities, compiled=self._compiled, new_id=self.new_id, now=self.clock.now_ms
+        )
+        checks = Checks(
+            self.entities,
+            self.automation,
+            self.faults,
+            Random(f"checks-{seed}"),  # noqa: S311 - a seed is the point
+            lambda: self._knobs,
+            self.clock.now_ms,
+        )
+        self.saver = Saver(self, checks, self.automation)
         self._shapes: dict[tuple[str, str], RowShape] = {}
         self._schemas = {
             **{made.layout.schema_id: made.layout.schema_json for made in self.entities.values()},
@@ -115,13 +131,21 @@ class SimulatedOrg:
         changed_before_ms: int = 0,
         merge: bool = True,
         stamped: bool = True,
+        triggers: bool = True,
     ) -> Committed:
         """One transaction, at the clock's time. All or nothing: raises OrgError before anything changed.
 
         `merge` puts the same change of many records into one event; `stamped=False` leaves LastModifiedDate
-        alone (geocoding). Deletes take children along; ids of those stand behind the ids asked for.
+        alone (geocoding). Deletes take children along, triggers add changes of their own unless `triggers` is
+        False; ids of all those stand behind the ids asked for. Validation rules are the API's (`saver`).
         """
-        transaction = self._committer.begin(self.clock.now_ms(), user_id, origin, client)
+        if triggers:
+            try:
+                expansion = self.automation.expanded(changes)
+            except Refused as refused:
+                raise refused.error from None
+            changes = expansion.changes
+        transaction = self._committer.begin(self.clock.now_ms(), user_id, origin, self._echoed(client))
         record_ids, events = self._committer.commit(
             transaction,
             changes,
@@ -132,6 +156,8 @@ class SimulatedOrg:
             stamped=stamped,
         )
         self._tell(events)
+        for record_id, rule in expansion.mails if triggers else ():
+            self.automation.mail("flow", record_id, rule)
         return Committed(transaction, tuple(record_ids), tuple(events))
 
     def new_id(self, entity: str) -> str:
@@ -241,6 +267,7 @@ class SimulatedOrg:
         )
         self._schemas[made.layout.schema_id] = made.layout.schema_json
         self._shapes = {}
+        self.automation.schema_changed()
         self._tell(events)
         return made.layout.schema_id
 
@@ -280,7 +307,13 @@ class SimulatedOrg:
         """The describe JSON of one entity."""
         made = self.entity(entity)
         children = descriptions.child_relationships(entity, self.entities)
-        return descriptions.describe_entity(made, self._hidden_from(entity, as_user), children)
+        return descriptions.describe_entity(
+            made,
+            self._hidden_from(entity, as_user),
+            children,
+            read_only=self.read_only(entity),
+            writable=entity not in self._knobs.read_only_entities,
+        )
 
     def describe_global(self) -> dict[str, Any]:
         """The describe JSON of all entities."""
@@ -319,9 +352,45 @@ class SimulatedOrg:
             raise OrgError("ENTITY_IS_DELETED", "entity is deleted", status=404)
         return Rows.made(shape, fields or shape.names, [record])[0]
 
+    def intake(self, entity: str) -> Intake:
+        """What the API's users may write to an entity, and how it reads their values."""
+        return Intake(self.entity(entity), self.hidden(entity), self.read_only(entity), self.find)
+
     def from_rest(self, entity: str, body: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
         """A REST body as the values of a Change. Raises INVALID_FIELD, INVALID_FIELD_FOR_INSERT_UPDATE."""
-        return from_rest(self.entity(entity), body, creating=creating, hidden=self.hidden(entity))
+        return self.intake(entity).from_rest(body, creating=creating)
+
+    def find(self, entity: str, field: str, value: str) -> str:
+        """The id of the record with that external id. Raises INVALID_FIELD, NOT_FOUND, DUPLICATE_EXTERNAL_ID."""
+        found = self.with_external_id(entity, field, value)
+        if not found:
+            raise OrgError(
+                "INVALID_FIELD",
+                f"Foreign key external ID: {value} not found for field {field} in entity {entity}",
+            )
+        return found[0]
+
+    def with_external_id(self, entity: str, field: str, value: str) -> list[str]:
+        """Ids of live records by `Id` or an external id field; at most one. Raises OrgError for another field."""
+        made = self.entity(entity)
+        if field.lower() == "id":
+            record = made.records.get(ids.with_suffix(value[:15]))
+            return [record.id] if record is not None and not record.deleted else []
+        path = made.path_of_lower.get(field.lower())
+        if path is None or not made.leaves[path].field.external_id or path in self.hidden(entity):
+            raise OrgError(
+                "INVALID_FIELD",
+                f"Field name provided, {field} is not an External ID or indexed field for {entity}",
+            )
+        found = [record.id for record in made.records.by_value(path, value)]
+        if len(found) > 1:
+            raise OrgError(
+                "DUPLICATE_EXTERNAL_ID",
+                f"{field}: more than one record found for external id field",
+                status=300,
+                fields=(field,),
+            )
+        return found
 
     def schema(self, schema_id: str) -> str | None:
         """The JSON of an event schema; None for an id never given."""
@@ -343,6 +412,13 @@ class SimulatedOrg:
     def hidden(self, entity: str) -> frozenset[str]:
         """Fields of an entity that the reading user may not see."""
         return self._hidden.get(entity, frozenset())
+
+    def read_only(self, entity: str) -> frozenset[str]:
+        """Fields of an entity that the API's users may not set."""
+        prefix = f"{entity}."
+        return frozenset(
+            name.removeprefix(prefix) for name in self._knobs.read_only_fields if name.startswith(prefix)
+        )
 
     def live_paths(self, entity: str) -> tuple[str, ...]:
         """Paths a reader may see and whose every change is published: what a recorder can know for sure."""
@@ -379,6 +455,18 @@ class SimulatedOrg:
     def _entity_of_id(self, record_id: str) -> Entity | None:
         prefix = record_id[:3]
         return next((entity for entity in self.entities.values() if entity.key_prefix == prefix), None)
+
+    def _echoed(self, client: str) -> str:
+        match self._knobs.client_echo:
+            case "on":
+                return client
+            case "off":
+                return ""
+            case spoofed:
+                return spoofed
+
+    def _compiled(self, entity: str, condition: str) -> Any:
+        return parse_condition(condition)(self._filter_field(entity), self.clock.now_ms())
 
     def _filter_field(self, entity: str) -> Any:
         return self.shape(entity, as_user=SYSTEM).resolve_in_event

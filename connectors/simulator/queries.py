@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from connectors.simulator.channels import DEFAULT_CHANNEL, Channels
 from connectors.simulator.entities import Entity, Record
 from connectors.simulator.errors import OrgError
 from connectors.simulator.ids import record_id as make_id
+from connectors.simulator.ids import with_suffix
 from connectors.simulator.rows import Column, RowShape, attributes
 from connectors.simulator.soql import Query, Resolved, comparable, parse_query
 
@@ -27,9 +28,15 @@ class Rows:
     """
 
     def __init__(
-        self, total: int, page: Callable[[int, int], list[dict[str, Any]]], *, counts: bool = False
+        self,
+        total: int,
+        page: Callable[[int, int], list[dict[str, Any]]],
+        *,
+        counts: bool = False,
+        columns: tuple[str, ...] = (),
     ) -> None:
         self.total = total
+        self.columns = columns
         self.counts = counts
         self._page = page
 
@@ -66,16 +73,20 @@ def run_query(
     if query.counts:
         return Rows(len(chosen), lambda start, count: [], counts=True)
     entity = seen.entity
+    named = tuple(
+        f"{column}.{name.rpartition('.')[2]}" if "." in name else column
+        for (column, _), name in zip(columns, query.fields, strict=False)
+    )
     if snapshot:
         rows = [_row(entity.name, columns, record) for record in chosen]
-        return Rows(len(rows), lambda start, count: rows[start : start + count])
+        return Rows(len(rows), lambda start, count: rows[start : start + count], columns=named)
     record_ids = [record.id for record in chosen]
 
     def page(start: int, count: int) -> list[dict[str, Any]]:
         found = (entity.records.get(record_id) for record_id in record_ids[start : start + count])
         return [_row(entity.name, columns, record) for record in found if record is not None]
 
-    return Rows(len(record_ids), page)
+    return Rows(len(record_ids), page, columns=named)
 
 
 def _chosen(
@@ -84,8 +95,9 @@ def _chosen(
     condition = query.where(resolve, now) if query.where is not None else None
     chosen = [
         record
-        for record in entity.records
-        if (include_deleted or not record.deleted) and (condition is None or condition(record))
+        for record in _candidates(query, entity)
+        if (include_deleted or not (record.deleted or record.archived))
+        and (condition is None or condition(record))
     ]
     chosen.sort(key=lambda record: record.id)
     for name, descending, nulls_last in reversed(query.order_by):
@@ -96,6 +108,14 @@ def _chosen(
         chosen = with_value + without if nulls_last else without + with_value
     end = None if query.limit is None else query.offset + query.limit
     return chosen[query.offset : end]
+
+
+def _candidates(query: Query, entity: Entity) -> Iterable[Record]:
+    """The records a condition has to look at: those of the ids it names, where it names them."""
+    if query.ids is None:
+        return entity.records
+    found = (entity.records.get(with_suffix(one[:15])) for one in dict.fromkeys(query.ids))
+    return [record for record in found if record is not None]
 
 
 def _sort_key(field: Resolved) -> Callable[[Record], Any]:

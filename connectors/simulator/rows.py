@@ -1,15 +1,15 @@
-"""Records as REST shows them: columns of an entity, JSON shapes, and values coming back in."""
+"""Records as REST shows them: columns of an entity, JSON shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.simulator.entities import Entity, Record
 from connectors.simulator.errors import OrgError
-from connectors.simulator.fields import Field, Leaf
-from connectors.simulator.soql import Resolved, date_ms, datetime_ms
+from connectors.simulator.fields import Field
+from connectors.simulator.soql import Resolved
 
 API_VERSION = "66.0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -148,71 +148,3 @@ def _compound_of(field: Field) -> Column:
 def attributes(entity: str, record_id: str) -> dict[str, str]:
     """The `attributes` of a REST record."""
     return {"type": entity, "url": f"/services/data/v{API_VERSION}/sobjects/{entity}/{record_id}"}
-
-
-def from_rest(
-    entity: Entity, body: Mapping[str, Any], *, creating: bool, hidden: frozenset[str]
-) -> dict[str, Any]:
-    """REST names and JSON values -> paths and Python values. Raises INVALID_FIELD, …_FOR_INSERT_UPDATE."""
-    values: dict[str, Any] = {}
-    by_name = {name.lower(): path for name, path in entity.path_of.items()}
-    for name, value in body.items():
-        if name == "attributes" or name.lower() == "id":
-            continue
-        path = by_name.get(name.lower())
-        leaf = entity.leaves.get(path) if path else None
-        if leaf is None or leaf.field.name in hidden or not leaf.field.in_queries:
-            raise OrgError(
-                "INVALID_FIELD",
-                f"No such column '{name}' on sobject of type {entity.name}",
-                fields=(name,),
-            )
-        allowed = leaf.field.createable if creating else leaf.field.updateable
-        if not allowed:
-            raise OrgError(
-                "INVALID_FIELD_FOR_INSERT_UPDATE",
-                f"Unable to create/update fields: {name}. Please check the security settings of this field "
-                "and verify that it is read/write for your profile or permission set.",
-                fields=(name,),
-            )
-        values[leaf.path] = python_value(leaf, value)
-    return values
-
-
-def python_value(leaf: Leaf, value: Any) -> Any:
-    """A JSON value as the Python value of a field; epoch ms for times. Raises JSON_PARSER_ERROR."""
-    if value is None or value == "":
-        return False if leaf.avro == "boolean" else None
-    try:
-        return _PYTHON[leaf.described](value) if leaf.described in _PYTHON else str(value)
-    except (TypeError, ValueError) as error:
-        raise OrgError(
-            "JSON_PARSER_ERROR",
-            f"Cannot deserialize instance of {leaf.described} from {type(value).__name__} value {value}",
-            fields=(leaf.rest_name,),
-        ) from error
-
-
-def _boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise ValueError(value)
-
-
-def _time_ms(text: str) -> int:
-    at = datetime.fromisoformat(f"1970-01-01T{text}")
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-_PYTHON: dict[str, Callable[[Any], Any]] = {
-    "boolean": _boolean,
-    "int": int,
-    "double": float,
-    "currency": float,
-    "percent": float,
-    "datetime": lambda value: value if isinstance(value, int) else datetime_ms(value) // 1000 * 1000,
-    "date": lambda value: value if isinstance(value, int) else date_ms(value),
-    "time": lambda value: value if isinstance(value, int) else _time_ms(value),
-}

@@ -82,6 +82,7 @@ class Simulator:
             "client_id": self.wire.app.client_id,
             "client_secret": self.wire.app.client_secret,
             "username": self.org.users[1]["username"],
+            "password": self.wire.app.password,
         }
 
     async def start(self) -> None:

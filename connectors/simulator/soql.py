@@ -57,6 +57,7 @@ class Query:
     order_by: tuple[tuple[str, bool, bool], ...]  # field, descending, nulls last
     limit: int | None
     offset: int
+    ids: tuple[str, ...] | None = None  # the records named by `Id =` or `Id IN`, where nothing else can hold
 
     @property
     def counts(self) -> bool:
@@ -90,6 +91,8 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
         self._at = 0
+        self._depth = 0  # inside parentheses or NOT
+        self._ids: tuple[str, ...] | None = None
 
     def query(self) -> Query:
         self._expect("SELECT")
@@ -106,16 +109,19 @@ class _Parser:
         limit = self._whole() if self._accept("LIMIT") else None
         offset = self._whole() if self._accept("OFFSET") else 0
         self.end()
-        return Query(fields, entity, where, tuple(order_by), limit, offset)
+        return Query(fields, entity, where, tuple(order_by), limit, offset, self._ids)
 
     def condition(self) -> Callable[[Resolve, int], Condition]:
         left = self._term()
         word = self._peek().upper()
+
         if word not in ("AND", "OR"):
             return left
         terms = [left]
         while self._accept(word):
             terms.append(self._term())
+        if word == "OR" and not self._depth:
+            self._ids = None
         if self._peek().upper() in ("AND", "OR"):
             raise _malformed(self._peek())  # AND and OR do not mix without parentheses
         return _all_of(terms) if word == "AND" else _any_of(terms)
@@ -150,10 +156,14 @@ class _Parser:
 
     def _term(self) -> Callable[[Resolve, int], Condition]:
         if self._accept("NOT"):
+            self._depth += 1
             inner = self._term()
+            self._depth -= 1
             return lambda resolve, now: _negated(inner(resolve, now))
         if self._accept("("):
+            self._depth += 1
             inside = self.condition()
+            self._depth -= 1
             self._expect(")")
             return inside
         return self._comparison()
@@ -168,6 +178,7 @@ class _Parser:
             return lambda resolve, now: _negated(_in(resolve(field), values, now))
         if upper == "IN":
             values = self._list()
+            self._note_ids(field, values)
             return lambda resolve, now: _in(resolve(field), values, now)
         if upper == "LIKE":
             pattern = self._literal()
@@ -175,7 +186,13 @@ class _Parser:
         if sign not in _COMPARE and sign != "<>":
             raise _malformed(sign)
         value = self._literal()
+        if sign == "=":
+            self._note_ids(field, (value,))
         return lambda resolve, now: _compare(resolve(field), "!=" if sign == "<>" else sign, value, now)
+
+    def _note_ids(self, field: str, values: tuple[tuple[str, str], ...]) -> None:
+        if field.lower() == "id" and not self._depth and all(kind == "string" for kind, _ in values):
+            self._ids = tuple(_unquoted(text) for _, text in values)
 
     def _list(self) -> tuple[tuple[str, str], ...]:
         self._expect("(")

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from connectors.simulator.clock import DAY_MS, SimClock
+from connectors.simulator.errors import OrgError
 from connectors.simulator.knobs import Knobs
 
 BUCKET_MS = 60_000
@@ -41,12 +42,28 @@ class Usage:
         self._knobs = knobs
         self._calls = _Window()
         self._delivered = _Window()
+        self._batches = _Window()
+        self._query_jobs = _Window()
 
     def count_call(self, count: int = 1) -> None:
         self._calls.add(self._clock.now_ms(), count)
 
     def count_delivered(self, count: int) -> None:
         self._delivered.add(self._clock.now_ms(), count)
+
+    def count_batches(self, count: int) -> None:
+        """Batches of an ingest job. Raises LIMIT_EXCEEDED beyond the day's allowance."""
+        self._count(self._batches, count, self._knobs().bulk_batches_max, "batches")
+
+    def count_query_job(self) -> None:
+        """A query job. Raises LIMIT_EXCEEDED beyond the day's allowance."""
+        self._count(self._query_jobs, 1, self._knobs().bulk_query_jobs_max, "query jobs")
+
+    def _count(self, window: _Window, count: int, most: int, what: str) -> None:
+        now = self._clock.now_ms()
+        if window.total(now) + count > most:
+            raise OrgError("LIMIT_EXCEEDED", f"The limit of {most} {what} in 24 hours is reached.")
+        window.add(now, count)
 
     @property
     def api_usage(self) -> str:
@@ -65,8 +82,8 @@ class Usage:
             "DailyApiRequests": _limit(knobs.api_calls_max, self._calls.total(now)),
             "DailyDeliveredPlatformEvents": _limit(knobs.delivered_max, self._delivered.total(now)),
             "HourlyPublishedPlatformEvents": _limit(250_000, 0),
-            "DailyBulkApiBatches": _limit(15_000, 0),
-            "DailyBulkV2QueryJobs": _limit(10_000, 0),
+            "DailyBulkApiBatches": _limit(knobs.bulk_batches_max, self._batches.total(now)),
+            "DailyBulkV2QueryJobs": _limit(knobs.bulk_query_jobs_max, self._query_jobs.total(now)),
             "DailyBulkV2QueryFileStorageMB": _limit(976_562, 0),
             "DataStorageMB": _limit(10_240, 0),
         }

@@ -20,7 +20,7 @@ from connectors.simulator.wire.sessions import Session
 WIRE = web.AppKey("wire", Wire)
 SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)
 
-BODY_BYTES_MAX = 32 * 1024 * 1024  # two hundred records of long texts
+BODY_BYTES_MAX = 150 * 1024 * 1024  # an upload of a bulk job
 DATA = "/services/data"
 UNAVAILABLE_RETRY_S = 5
 
@@ -42,7 +42,7 @@ def error_answer(error: OrgError) -> web.Response:
 
 def error_body(error: OrgError) -> dict[str, Any]:
     """One error of such an array."""
-    body: dict[str, Any] = {"message": error.message, "errorCode": error.code}
+    body: dict[str, Any] = {**error.more, "message": error.message, "errorCode": error.code}
     if error.fields:
         body["fields"] = list(error.fields)
     return body

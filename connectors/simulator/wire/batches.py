@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -11,24 +11,36 @@ from aiohttp import web
 from connectors.simulator.errors import OrgError
 from connectors.simulator.ids import with_suffix
 from connectors.simulator.model import Change
+from connectors.simulator.org import SimulatedOrg
 from connectors.simulator.queries import Rows
+from connectors.simulator.saving import Asked
 from connectors.simulator.wire.answers import SESSION, WIRE, json_answer, json_object
-from connectors.simulator.wire.records import creation, deletion, updating, write
+from connectors.simulator.wire.writing import (
+    creation,
+    deletion,
+    entity_of_id,
+    result_body,
+    save,
+    updating,
+    upserting,
+)
 
 RECORDS_MAX = 200
 READ_IDS_MAX = 2_000
 CHUNKS_MAX = 10
 _AT = "/services/data/v{version}/composite/sobjects"
 
-Make = Callable[[], Change]
-
 
 def routes() -> list[web.RouteDef]:
     """Where collections live."""
     return [
         web.post(_AT, create),
+        web.post(f"{_AT}/", create),
         web.patch(_AT, update),
+        web.patch(f"{_AT}/", update),
         web.delete(_AT, delete),
+        web.delete(f"{_AT}/", delete),
+        web.patch(f"{_AT}/{{entity}}/{{field}}", upsert),
         web.post(f"{_AT}/{{entity}}", read_posted),
         web.get(f"{_AT}/{{entity}}", read_asked),
     ]
@@ -37,19 +49,32 @@ def routes() -> list[web.RouteDef]:
 async def create(request: web.Request) -> web.Response:
     """Insert up to 200 records."""
     body = await json_object(request)
-    records = _records(body)
-    makes = [_making(creation, request, record) for record in records]
-    return _written(request, makes, all_or_none=bool(body.get("allOrNone")))
+    org = request.app[WIRE].org
+    asked = [_asked(creation, org, _type(record), record) for record in _records(body)]
+    return _written(request, asked, body)
 
 
 async def update(request: web.Request) -> web.Response:
     """Change up to 200 records."""
     body = await json_object(request)
-    makes = []
-    for record in _records(body):
-        record_id = str(next((value for name, value in record.items() if name.lower() == "id"), ""))
-        makes.append(_making(updating, request, record, record_id))
-    return _written(request, makes, all_or_none=bool(body.get("allOrNone")))
+    org = request.app[WIRE].org
+    asked = [_asked(updating, org, _type(record), _named(record, "id"), record) for record in _records(body)]
+    return _written(request, asked, body)
+
+
+async def upsert(request: web.Request) -> web.Response:
+    """Create or change up to 200 records of one entity, by an external id field."""
+    body = await json_object(request)
+    org = request.app[WIRE].org
+    entity, field = request.match_info["entity"], request.match_info["field"]
+    records = _records(body)
+    if any(_type(record) != entity for record in records):
+        raise OrgError("INVALID_INPUT", "All records of an upsert have the type of the request")
+    asked = [_asked(upserting, org, entity, field, _named(record, field), record) for record in records]
+    saved = save(request, asked, all_or_none=bool(body.get("allOrNone")))
+    return json_answer(
+        [{**result_body(one), **({} if one.error else {"created": one.created})} for one in saved]
+    )
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -57,8 +82,9 @@ async def delete(request: web.Request) -> web.Response:
     record_ids = [one for one in request.query.get("ids", "").split(",") if one]
     if len(record_ids) > RECORDS_MAX:
         raise OrgError("EXCEEDED_ID_LIMIT", f"record limit reached: cannot submit more than {RECORDS_MAX}")
-    makes = [_deleting(request, record_id) for record_id in record_ids]
-    return _written(request, makes, all_or_none=request.query.get("allOrNone", "").lower() == "true")
+    org = request.app[WIRE].org
+    asked = [_asked(_deletion, org, record_id) for record_id in record_ids]
+    return _written(request, asked, {"allOrNone": request.query.get("allOrNone", "").lower() == "true"})
 
 
 async def read_posted(request: web.Request) -> web.Response:
@@ -97,6 +123,8 @@ def _records(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     if len(records) > RECORDS_MAX:
         raise OrgError("EXCEEDED_ID_LIMIT", f"record limit reached: cannot submit more than {RECORDS_MAX}")
     types = [_type(record) for record in records]
+    if not all(types):
+        raise OrgError("INVALID_INPUT", "Each record needs attributes.type")
     chunks = 1 + sum(1 for left, right in pairwise(types) if left != right)
     if chunks > CHUNKS_MAX:
         raise OrgError("INVALID_INPUT", f"records of different types in more than {CHUNKS_MAX} chunks")
@@ -108,54 +136,23 @@ def _type(record: Mapping[str, Any]) -> str:
     return str(attributes.get("type", "")) if isinstance(attributes, dict) else ""
 
 
-def _making(make: Callable[..., Change], request: web.Request, record: dict[str, Any], *more: str) -> Make:
-    entity = _type(record)
-    if not entity:
-        raise OrgError("INVALID_INPUT", "Each record needs attributes.type")
-    return lambda: make(request, entity, *more, record)
+def _named(record: Mapping[str, Any], wanted: str) -> str:
+    """A field of a record whatever its case; "" where it is missing."""
+    return str(next((value for name, value in record.items() if name.lower() == wanted.lower()), "") or "")
 
 
-def _deleting(request: web.Request, record_id: str) -> Make:
-    def make() -> Change:
-        for name, entity in request.app[WIRE].org.entities.items():
-            if entity.key_prefix == record_id[:3]:
-                return deletion(request, name, record_id)
-        raise OrgError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
-
-    return make
+def _asked(make: Callable[..., Change], *arguments: Any) -> Asked:
+    try:
+        return make(*arguments)
+    except OrgError as error:
+        return error
 
 
-def _written(request: web.Request, makes: Sequence[Make], *, all_or_none: bool) -> web.Response:
-    """Commit what can be, in one transaction; HTTP 200 even with failures, results in the request's order."""
-    results: list[dict[str, Any]] = []
-    changes: list[Change] = []
-    places: list[int] = []
-    seen: set[str] = set()
-    for place, make in enumerate(makes):
-        try:
-            change = make()
-            if change.record_id is not None and change.record_id in seen:
-                raise OrgError("DUPLICATE_VALUE", "Duplicate id specified: " + change.record_id)
-        except OrgError as error:
-            results.append(_failed(error))
-            continue
-        seen.add(change.record_id or "")
-        changes.append(change)
-        places.append(place)
-        results.append({})
-    if all_or_none and len(changes) < len(makes):
-        rolled_back = OrgError(
-            "ALL_OR_NONE_OPERATION_ROLLED_BACK",
-            "Record rolled back because not all records were valid and the request was using AllOrNone header",
-        )
-        return json_answer([result or _failed(rolled_back) for result in results])
-    if changes:
-        record_ids = write(request, changes)
-        for place, record_id in zip(places, record_ids, strict=False):
-            results[place] = {"id": record_id, "success": True, "errors": []}
-    return json_answer(results)
+def _deletion(org: SimulatedOrg, record_id: str) -> Change:
+    return deletion(org, entity_of_id(org, record_id), record_id)
 
 
-def _failed(error: OrgError) -> dict[str, Any]:
-    detail = {"statusCode": error.code, "message": error.message, "fields": list(error.fields)}
-    return {"success": False, "errors": [detail]}
+def _written(request: web.Request, asked: list[Asked], body: Mapping[str, Any]) -> web.Response:
+    """HTTP 200 even with failures, results in the request's order."""
+    saved = save(request, asked, all_or_none=bool(body.get("allOrNone")))
+    return json_answer([result_body(one) for one in saved])

@@ -6,11 +6,14 @@ from aiohttp import web
 
 from connectors.simulator.wire import batches, descriptions, oauth, records
 from connectors.simulator.wire.answers import BODY_BYTES_MAX, WIRE, admitted, refusing, stamped
+from connectors.simulator.wire.bulk_ingest import BulkIngest
+from connectors.simulator.wire.bulk_query import BulkQueries
 from connectors.simulator.wire.cometd import Cometd
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.control import Control
 from connectors.simulator.wire.managed import ManagedSubscriptions
 from connectors.simulator.wire.queries import Queries
+from connectors.simulator.wire.soap import Soap
 from connectors.simulator.wire.tooling import Tooling
 
 
@@ -18,16 +21,27 @@ def http_application(wire: Wire, managed: ManagedSubscriptions, control: Control
     """Every route; the more special ones come first."""
     app = web.Application(middlewares=[stamped, refusing, admitted], client_max_size=BODY_BYTES_MAX)
     app[WIRE] = wire
+    queries = Queries(wire)
+    bulk_queries, bulk_ingest = BulkQueries(wire), BulkIngest(wire)
     app.add_routes(
         [
             *oauth.routes(),
             *Cometd(wire).routes(),
             *Tooling(wire, managed).routes(),
             *batches.routes(),
-            *Queries(wire).routes(),
+            *queries.routes(),
+            *Soap(wire, queries).routes(),
+            *bulk_queries.routes(),
+            *bulk_ingest.routes(),
             *descriptions.routes(),
             *records.routes(),
             *control.routes(),
         ]
     )
+
+    async def end_jobs(_: web.Application) -> None:
+        await bulk_queries.jobs.close()
+        await bulk_ingest.jobs.close()
+
+    app.on_cleanup.append(end_jobs)
     return app

@@ -17,6 +17,7 @@ from aiohttp import web
 from connectors.simulator.errors import OrgError
 from connectors.simulator.ids import record_id
 from connectors.simulator.queries import Rows
+from connectors.simulator.rows import API_VERSION
 from connectors.simulator.soql import parse_query
 from connectors.simulator.wire.answers import SESSION, json_answer, version_of
 from connectors.simulator.wire.context import Wire
@@ -58,16 +59,41 @@ class Queries:
         ]
 
     async def query(self, request: web.Request) -> web.Response:
-        """The first page of what is not deleted."""
+        """The first page of what is not deleted; with `explain`, how it would be run."""
+        if "explain" in request.query:
+            return json_answer(self._explained(request.query["explain"], request[SESSION].user_id))
         return self._begin(request, include_deleted=False)
 
     async def query_all(self, request: web.Request) -> web.Response:
-        """The first page, Recycle Bin included."""
+        """The first page, Recycle Bin and archive included."""
         return self._begin(request, include_deleted=True)
 
     async def more(self, request: web.Request) -> web.Response:
         """A later page."""
-        locator, _, offset = request.match_info["locator"].rpartition("-")
+        return json_answer(self.continued(request.match_info["locator"], version=version_of(request)))
+
+    def opened(
+        self,
+        soql: str,
+        *,
+        include_deleted: bool,
+        user_id: str,
+        rows_max: int = PAGE_ROWS,
+        version: str = API_VERSION,
+    ) -> dict[str, Any]:
+        """Run a query; its first page. Raises OrgError."""
+        if not soql.strip():
+            raise OrgError("MALFORMED_QUERY", "SOQL statements cannot be empty or null")
+        entity = parse_query(soql).entity
+        self._fail(entity)
+        rows = self._wire.org.query(soql, include_deleted=include_deleted, as_user=user_id)
+        self._count += 1
+        locator = record_id(LOCATOR_PREFIX, self._wire.org.org_id[3:7], self._count)
+        return self._page(locator, _Open(entity, rows, rows_max, time.monotonic()), 0, version)
+
+    def continued(self, place: str, *, version: str = API_VERSION) -> dict[str, Any]:
+        """A later page, by locator and offset. Raises INVALID_QUERY_LOCATOR."""
+        locator, _, offset = place.rpartition("-")
         self._expire()
         found = self._open.get(locator)
         expired = self._wire.org.faults.take("locator_expired") is not None
@@ -77,31 +103,44 @@ class Queries:
         self._fail(found.entity)
         found.used_at_s = time.monotonic()
         self._open.move_to_end(locator)
-        return self._page(request, locator, found, int(offset))
+        return self._page(locator, found, int(offset), version)
 
     def _begin(self, request: web.Request, *, include_deleted: bool) -> web.Response:
-        soql = request.query.get("q", "")
-        if not soql.strip():
-            raise OrgError("MALFORMED_QUERY", "SOQL statements cannot be empty or null")
-        entity = parse_query(soql).entity
-        self._fail(entity)
-        rows = self._wire.org.query(soql, include_deleted=include_deleted, as_user=request[SESSION].user_id)
-        opened = _Open(entity, rows, page_rows(request), time.monotonic())
-        self._count += 1
-        locator = record_id(LOCATOR_PREFIX, self._wire.org.org_id[3:7], self._count)
-        return self._page(request, locator, opened, 0)
+        page = self.opened(
+            request.query.get("q", ""),
+            include_deleted=include_deleted,
+            user_id=request[SESSION].user_id,
+            rows_max=page_rows(request),
+            version=version_of(request),
+        )
+        return json_answer(page)
 
-    def _page(self, request: web.Request, locator: str, query: _Open, start: int) -> web.Response:
+    def _page(self, locator: str, query: _Open, start: int, version: str) -> dict[str, Any]:
         rows, end = query.rows, start + query.page_rows
         answer: dict[str, Any] = {"totalSize": rows.total, "done": rows.counts or end >= rows.total}
         if not answer["done"]:
             self._open[locator] = query
             while len(self._open) > LOCATORS_MAX:
                 self._open.popitem(last=False)
-            at = f"/services/data/v{version_of(request)}/query/{locator}-{end}"
-            answer["nextRecordsUrl"] = at
+            answer["nextRecordsUrl"] = f"/services/data/v{version}/query/{locator}-{end}"
         answer["records"] = rows.page(start, query.page_rows)
-        return json_answer(answer)
+        return answer
+
+    def _explained(self, soql: str, user_id: str) -> dict[str, Any]:
+        """The plan of a query: a table scan, or the index of ids."""
+        query = parse_query(soql)
+        rows = self._wire.org.query(soql, as_user=user_id)
+        size = len(self._wire.org.entity(query.entity).records)
+        plan = {
+            "cardinality": rows.total,
+            "fields": ["Id"] if query.ids is not None else [],
+            "leadingOperationType": "Index" if query.ids is not None else "TableScan",
+            "notes": [],
+            "relativeCost": round(rows.total / size, 3) if size else 0.0,
+            "sobjectCardinality": size,
+            "sobjectType": query.entity,
+        }
+        return {"plans": [plan], "sourceQuery": soql}
 
     def _fail(self, entity: str) -> None:
         """Act out the fault that queries fail under."""

@@ -1,26 +1,25 @@
-"""sObject rows: read one, create, change, delete; what was deleted or updated in a stretch of time."""
+"""sObject rows: read, create, change, upsert, delete; what was deleted or updated in a stretch of time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from email.utils import parsedate_to_datetime
 
 from aiohttp import web
 
 from connectors.simulator.clock import DAY_MS
-from connectors.simulator.entities import Entity, Record
 from connectors.simulator.errors import OrgError
-from connectors.simulator.ids import with_suffix
-from connectors.simulator.model import Change, Op
+from connectors.simulator.org import SimulatedOrg
 from connectors.simulator.rows import date_time_text
-from connectors.simulator.wire.answers import (
-    SESSION,
-    WIRE,
-    client_of,
-    json_answer,
-    json_object,
-    origin_of,
+from connectors.simulator.wire.answers import SESSION, WIRE, json_answer, json_object
+from connectors.simulator.wire.writing import (
+    creation,
+    deletion,
+    existing,
+    result_body,
+    save_one,
+    updating,
+    upserting,
 )
 
 REPLICATION_DAYS_MAX = 30
@@ -36,7 +35,12 @@ def routes() -> list[web.RouteDef]:
         web.get(f"{_AT}/deleted/", deleted),
         web.get(f"{_AT}/updated", updated),
         web.get(f"{_AT}/updated/", updated),
+        web.get(f"{_AT}/{{field}}/{{value}}", read_by_external_id),
+        web.patch(f"{_AT}/{{field}}/{{value}}", upsert),
+        web.post(f"{_AT}/{{field}}/{{value}}", upsert_posted),
+        web.delete(f"{_AT}/{{field}}/{{value}}", delete_by_external_id),
         web.get(f"{_AT}/{{record_id}}", read),
+        web.post(f"{_AT}/{{record_id}}", update_posted),
         web.patch(f"{_AT}/{{record_id}}", update),
         web.delete(f"{_AT}/{{record_id}}", delete),
     ]
@@ -56,93 +60,106 @@ async def read(request: web.Request) -> web.Response:
 
 async def create(request: web.Request) -> web.Response:
     """Insert one record."""
-    entity = request.match_info["entity"]
     body = await json_object(request)
-    record_ids = write(request, [creation(request, entity, body)])
-    return json_answer({"id": record_ids[0], "success": True, "errors": []}, status=201)
+    saved = save_one(request, creation(request.app[WIRE].org, request.match_info["entity"], body))
+    return json_answer({"id": saved.record_id, "success": True, "errors": []}, status=201)
 
 
 async def update(request: web.Request) -> web.Response:
-    """Change fields of one record."""
+    """Change fields of one record, unless it has been changed since a time named in a header."""
     body = await json_object(request)
-    write(request, [updating(request, request.match_info["entity"], request.match_info["record_id"], body)])
+    org = request.app[WIRE].org
+    entity, record_id = request.match_info["entity"], request.match_info["record_id"]
+    since = request.headers.get("If-Unmodified-Since")
+    if since is not None and _moved_since(org, entity, record_id, since):
+        raise OrgError(
+            "PRECONDITION_FAILED", "The record has been modified since the time specified.", status=412
+        )
+    save_one(request, updating(org, entity, record_id, body))
     return web.Response(status=204)
 
 
 async def delete(request: web.Request) -> web.Response:
     """Put one record into the Recycle Bin."""
-    write(request, [deletion(request, request.match_info["entity"], request.match_info["record_id"])])
+    org = request.app[WIRE].org
+    save_one(request, deletion(org, request.match_info["entity"], request.match_info["record_id"]))
     return web.Response(status=204)
 
 
-def creation(request: web.Request, entity: str, body: Mapping[str, Any]) -> Change:
-    """A create as the org takes it. Raises OrgError for fields it does not take, or lacks."""
+async def read_by_external_id(request: web.Request) -> web.Response:
+    """One record by an external id."""
     org = request.app[WIRE].org
-    values = org.from_rest(entity, body, creating=True)
-    missing = _missing(org.entity(entity), values)
-    if missing:
-        raise OrgError(
-            "REQUIRED_FIELD_MISSING",
-            f"Required fields are missing: [{', '.join(missing)}]",
-            fields=tuple(missing),
-        )
-    return Change(entity, Op.CREATE, values=values)
-
-
-def updating(request: web.Request, entity: str, record_id: str, body: Mapping[str, Any]) -> Change:
-    """An update as the org takes it. Raises OrgError."""
-    org = request.app[WIRE].org
-    known = existing(org.entity(entity), record_id)
-    return Change(entity, Op.UPDATE, known.id, org.from_rest(entity, body, creating=False))
-
-
-def deletion(request: web.Request, entity: str, record_id: str) -> Change:
-    """A delete as the org takes it. Raises OrgError."""
-    return Change(entity, Op.DELETE, existing(request.app[WIRE].org.entity(entity), record_id).id)
-
-
-def write(request: web.Request, changes: Sequence[Change]) -> tuple[str, ...]:
-    """Commit in one transaction as the caller; returns the record ids in order. Raises OrgError."""
-    committed = request.app[WIRE].org.commit(
-        changes,
-        user_id=request[SESSION].user_id,
-        origin=origin_of(request),
-        client=client_of(request),
-    )
-    return committed.record_ids
-
-
-def existing(entity: Entity, record_id: str) -> Record:
-    """A record that can be written to, by its id of 15 or 18 characters. Raises OrgError."""
-    if len(record_id) not in (15, 18) or not record_id.isalnum():
-        raise OrgError("MALFORMED_ID", f"malformed id {record_id}", fields=("Id",))
-    record = entity.records.get(with_suffix(record_id[:15]))
-    if record is None:
+    entity = request.match_info["entity"]
+    found = org.with_external_id(entity, request.match_info["field"], request.match_info["value"])
+    if not found:
         raise OrgError("NOT_FOUND", "The requested resource does not exist", status=404)
-    if record.deleted:
-        raise OrgError("ENTITY_IS_DELETED", "entity is deleted", status=404)
-    return record
+    return json_answer(org.row(entity, found[0], as_user=request[SESSION].user_id))
 
 
-def _missing(entity: Entity, values: Mapping[str, Any]) -> list[str]:
-    missing = []
-    for field in entity.fields:
-        if field.required and field.createable:
-            paths = (field.name, f"{field.name}.LastName")
-            if all(values.get(path) is None for path in paths):
-                missing.append("LastName" if field.doc_type == "PersonName" else field.name)
-    return missing
+async def upsert(request: web.Request) -> web.Response:
+    """Create or change one record, by an external id: 201 or 200."""
+    body = await json_object(request)
+    info = request.match_info
+    change = upserting(request.app[WIRE].org, info["entity"], info["field"], info["value"], body)
+    saved = save_one(request, change)
+    answer = {**result_body(saved), "created": saved.created}
+    return json_answer(answer, status=201 if saved.created else 200)
+
+
+async def delete_by_external_id(request: web.Request) -> web.Response:
+    """Put one record into the Recycle Bin, by an external id."""
+    org = request.app[WIRE].org
+    entity = request.match_info["entity"]
+    found = org.with_external_id(entity, request.match_info["field"], request.match_info["value"])
+    if not found:
+        raise OrgError("NOT_FOUND", "The requested resource does not exist", status=404)
+    save_one(request, deletion(org, entity, found[0]))
+    return web.Response(status=204)
+
+
+async def update_posted(request: web.Request) -> web.Response:
+    """PATCH for clients that cannot: POST with `_HttpMethod=PATCH`."""
+    _check_override(request)
+    return await update(request)
+
+
+async def upsert_posted(request: web.Request) -> web.Response:
+    """As `update_posted`, by external id."""
+    _check_override(request)
+    return await upsert(request)
+
+
+def _check_override(request: web.Request) -> None:
+    if request.query.get("_HttpMethod", "").upper() != "PATCH":
+        raise OrgError(
+            "METHOD_NOT_ALLOWED",
+            "HTTP Method 'POST' not allowed. Allowed are DELETE,GET,HEAD,PATCH",
+            status=405,
+        )
+
+
+def _moved_since(org: SimulatedOrg, entity: str, record_id: str, since: str) -> bool:
+    """Whether LastModifiedDate is later; a header that is no date counts for nothing."""
+    try:
+        at_ms = parsedate_to_datetime(since).timestamp() * 1000
+    except ValueError:
+        return False
+    return bool(
+        existing(org.entity(entity), record_id).values.get("LastModifiedDate", 0) // 1000 * 1000 > at_ms
+    )
 
 
 async def deleted(request: web.Request) -> web.Response:
-    """Ids deleted between `start` and `end`, with the time of each."""
-    rows, end = _changed(request, lambda record: record.deleted)
-    found = [{"id": record.id, "deletedDate": date_time_text(record.system_modstamp)} for record in rows]
-    earliest = date_time_text(end - REPLICATION_DAYS_MAX * DAY_MS)
+    """Ids deleted between `start` and `end`, with the time of each; those gone from the Recycle Bin too."""
+    org = request.app[WIRE].org
+    entity = org.entity(request.match_info["entity"])
+    start, end = _stretch(request)
+    found = sorted((at, one) for one, at in entity.records.deletions() if start <= at < end)
+    oldest = org.clock.now_ms() - REPLICATION_DAYS_MAX * DAY_MS
     return json_answer(
         {
-            "deletedRecords": found,
-            "earliestDateAvailable": earliest,
+            "deletedRecords": [{"id": one, "deletedDate": date_time_text(at)} for at, one in found],
+            "earliestDateAvailable": date_time_text(oldest - oldest % 60_000),
             "latestDateCovered": date_time_text(end),
         }
     )
@@ -150,24 +167,24 @@ async def deleted(request: web.Request) -> web.Response:
 
 async def updated(request: web.Request) -> web.Response:
     """Ids created or changed between `start` and `end`."""
-    rows, end = _changed(request, lambda record: not record.deleted)
+    entity = request.app[WIRE].org.entity(request.match_info["entity"])
+    start, end = _stretch(request)
+    rows = [one for one in entity.records if start <= one.system_modstamp < end and not one.deleted]
+    rows.sort(key=lambda record: (record.system_modstamp, record.id))
     return json_answer({"ids": [record.id for record in rows], "latestDateCovered": date_time_text(end)})
 
 
-def _changed(request: web.Request, wanted: Callable[[Record], bool]) -> tuple[list[Record], int]:
-    org = request.app[WIRE].org
-    entity = org.entity(request.match_info["entity"])
+def _stretch(request: web.Request) -> tuple[int, int]:
+    """What `start` and `end` ask for, the end no later than now, less what may still be committed."""
+    now = request.app[WIRE].org.clock.now_ms()
     start, end = _instant(request, "start"), _instant(request, "end")
     if end <= start:
         raise OrgError("INVALID_REPLICATION_DATE", "startDate must precede endDate")
-    if org.clock.now_ms() - start > REPLICATION_DAYS_MAX * DAY_MS:
+    if now - start > REPLICATION_DAYS_MAX * DAY_MS:
         raise OrgError(
             "INVALID_REPLICATION_DATE", f"startDate cannot be more than {REPLICATION_DAYS_MAX} days ago"
         )
-    end = min(end, org.clock.now_ms())
-    rows = [record for record in entity.records if start <= record.system_modstamp < end and wanted(record)]
-    rows.sort(key=lambda record: (record.system_modstamp, record.id))
-    return rows, end
+    return start, min(end, now)
 
 
 def _instant(request: web.Request, name: str) -> int:

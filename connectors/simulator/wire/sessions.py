@@ -27,6 +27,7 @@ class ConnectedApp:
     client_id: str
     client_secret: str = field(repr=False)
     run_as: str
+    password: str = field(default="", repr=False)  # every user's, for SOAP login; "" refuses that login
     jwt_keys: list[str] = field(default_factory=list)
 
     @classmethod
@@ -36,6 +37,7 @@ class ConnectedApp:
             client_id or f"3MVG9{secrets.token_urlsafe(SECRET_BYTES)}",
             client_secret or secrets.token_hex(SECRET_BYTES).upper(),
             run_as,
+            secrets.token_urlsafe(SECRET_BYTES),
         )
 
 
