@@ -9,7 +9,7 @@ from typing import Any
 class OrgError(Exception):
     """A REST error: `code` as in errorCode (MALFORMED_QUERY), the text, the HTTP status, the fields named.
 
-    `more` is what such an error has beside these.
+    `more` is what such an error has beside these, `headers` those of its answer.
     """
 
     def __init__(
@@ -20,12 +20,14 @@ class OrgError(Exception):
         status: int = 400,
         fields: tuple[str, ...] = (),
         more: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.code = code
         self.message = message
         self.status = status
         self.fields = fields
         self.more = more or {}
+        self.headers = headers or {}
         super().__init__(f"{code}: {message}")
 
 

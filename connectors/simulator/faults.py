@@ -23,6 +23,14 @@ KNOWN_FAULTS: Mapping[str, str] = {
     "job_gone": "bulk jobs are not found any more",
     "row_locked": "records cannot be locked for writing; entity=E, record_id=ID, share=S",
     "row_error": "records are refused; code=C, message=M, entity=E, record_id=ID, share=S",
+    "rate_limit": "calls are refused with REQUEST_LIMIT_EXCEEDED; concurrent=1 for the other limit, status=N, retry_after=S, path, after",
+    "session_expired": "the session of a REST or SOAP call ends with it; path, after",
+    "black_hole": "calls are taken and never answered; ms=N until the connection breaks, path, method, after",
+    "html": "a page of HTML is answered; status=N, path, method, after",
+    "request_lost": "the connection breaks before a call is taken; path, method, after",
+    "answer_lost": "a call does its work, and the connection breaks before the answer; path, method, after",
+    "answer_cut": "the connection breaks in the middle of an answer; keep=SHARE, path, method, after",
+    "login_refused": "no token is given; error=CODE, description=TEXT, status=N",
     "keepalive_only": "streams deliver empty responses only",
     "cometd_error": "CometD refuses; error=NAME of wire/cometd_errors.py, on=handshake|connect|subscribe",
     "cometd_html": "CometD answers with a page of HTML; status=N, on=handshake|connect|subscribe",
@@ -31,7 +39,8 @@ KNOWN_FAULTS: Mapping[str, str] = {
     "cometd_cut": "the connection breaks while the answer to /meta/connect is sent, its events are gone",
     "credit_withheld": "the service answers with fewer events than it was given credit for; max=N",
 }
-"""What can be set, and its parameters. Every fault also takes times=N: it clears itself after acting N times."""
+"""What can be set, and its parameters. Every fault also takes times=N: it clears itself after acting N times.
+`path` is a part of the call's path, `method` its HTTP method, `after` how many such calls pass before it acts."""
 
 
 @dataclass(slots=True)
@@ -41,6 +50,7 @@ class Fault:
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     left: int | None = None
+    passed: int = 0  # calls it let through
 
 
 class Faults:
@@ -71,7 +81,24 @@ class Faults:
     def take(self, name: str, **about: Any) -> Fault | None:
         """As `active`, and counts that it acts now."""
         fault = self.active(name, **about)
-        if fault is not None and fault.left is not None:
+        return self._acts(fault) if fault is not None else None
+
+    def take_call(self, name: str, *, path: str, method: str = "") -> Fault | None:
+        """As `take`, for a fault of calls: narrowed by path and method, let through for the first `after`."""
+        for fault in self._on:
+            given = fault.parameters
+            if fault.name != name or str(given.get("path", "")) not in path:
+                continue
+            if method and str(given.get("method", method)).upper() != method:
+                continue
+            if fault.passed < int(given.get("after", 0)):
+                fault.passed += 1
+                continue
+            return self._acts(fault)
+        return None
+
+    def _acts(self, fault: Fault) -> Fault:
+        if fault.left is not None:
             fault.left -= 1
             if fault.left <= 0:
                 self._on.remove(fault)

@@ -37,7 +37,9 @@ def json_answer(body: Any, *, status: int = 200) -> web.Response:
 
 def error_answer(error: OrgError) -> web.Response:
     """The array that an error is."""
-    return json_answer([error_body(error)], status=error.status)
+    answer = json_answer([error_body(error)], status=error.status)
+    answer.headers.update(error.headers)
+    return answer
 
 
 def error_body(error: OrgError) -> dict[str, Any]:
@@ -129,7 +131,7 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
     if request.path in _NOT_COUNTED:
         return await handler(request)
     request[SESSION] = session_of(request)
-    wire.count_call()
+    wire.count_call(request.path)
     try:
         answer = await handler(request)
     except OrgError as error:
@@ -141,7 +143,9 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
 def session_of(request: web.Request) -> Session:
     """The caller's session. Raises INVALID_SESSION_ID."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    session = request.app[WIRE].session(token) if scheme.lower() in ("bearer", "oauth") else None
+    session = (
+        request.app[WIRE].session(token, request.path) if scheme.lower() in ("bearer", "oauth") else None
+    )
     if session is None:
         raise OrgError("INVALID_SESSION_ID", "Session expired or invalid", status=401)
     return session

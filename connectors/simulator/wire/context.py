@@ -40,9 +40,11 @@ class Wire:
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.org.org_id, lifetime_s=self.options.token_lifetime_s)
 
-    def session(self, access_token: str) -> Session | None:
-        """The session of a token that is still good, else None."""
+    def session(self, access_token: str, path: str = "") -> Session | None:
+        """The session of a token that is still good, else None. `path` is that of a call over HTTP."""
         self.apply_revocation()
+        if path and self.org.faults.take_call("session_expired", path=path) is not None:
+            self.sessions.revoke(access_token)
         return self.sessions.check(access_token)
 
     def apply_revocation(self) -> None:
@@ -75,8 +77,21 @@ class Wire:
         """Events that may still be delivered in these 24 hours."""
         return self.org.knobs.delivered_max - self.org.usage.delivered
 
-    def count_call(self) -> None:
-        """Counts one REST call; raises REQUEST_LIMIT_EXCEEDED beyond the day's allowance."""
+    def count_call(self, path: str) -> None:
+        """Counts one REST or SOAP call; raises REQUEST_LIMIT_EXCEEDED beyond the day's allowance."""
+        fault = self.org.faults.take_call("rate_limit", path=path)
+        if fault is not None:
+            given = fault.parameters
+            which = (
+                "ConcurrentRequests (Concurrent API Requests)" if given.get("concurrent") else "TotalRequests"
+            )
+            pause = {"Retry-After": str(given["retry_after"])} if "retry_after" in given else {}
+            raise OrgError(
+                "REQUEST_LIMIT_EXCEEDED",
+                f"{which} Limit exceeded.",
+                status=int(given.get("status", 403)),
+                headers=pause,
+            )
         if self.org.limits()["DailyApiRequests"]["Remaining"] <= 0:
             raise OrgError("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
         self.org.usage.count_call()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from connectors.simulator.wire import batches, descriptions, oauth, records
+from connectors.simulator.wire.accidents import accidental
 from connectors.simulator.wire.answers import BODY_BYTES_MAX, WIRE, admitted, refusing, stamped
 from connectors.simulator.wire.bulk_ingest import BulkIngest
 from connectors.simulator.wire.bulk_query import BulkQueries
@@ -19,7 +20,9 @@ from connectors.simulator.wire.tooling import Tooling
 
 def http_application(wire: Wire, managed: ManagedSubscriptions, control: Control) -> web.Application:
     """Every route; the more special ones come first."""
-    app = web.Application(middlewares=[stamped, refusing, admitted], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(
+        middlewares=[accidental, stamped, refusing, admitted], client_max_size=BODY_BYTES_MAX
+    )
     app[WIRE] = wire
     queries = Queries(wire)
     bulk_queries, bulk_ingest = BulkQueries(wire), BulkIngest(wire)

@@ -56,6 +56,14 @@ async def token(request: web.Request) -> web.Response:
     wire = request.app[WIRE]
     if wire.org.faults.take("unavailable") is not None:
         return json_answer({"error": "temporarily_unavailable", "error_description": "try again"}, status=503)
+    fault = wire.org.faults.take("login_refused")
+    if fault is not None:
+        given = fault.parameters
+        said = {
+            "error": str(given.get("error", "invalid_grant")),
+            "error_description": str(given.get("description", "authentication failure")),
+        }
+        return json_answer(said, status=int(given.get("status", 400)))
     form = {key: str(value) for key, value in (await request.post()).items()}
     form = {**dict(request.query), **form}
     form.update(_basic(request))

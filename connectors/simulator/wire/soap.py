@@ -92,13 +92,13 @@ class Soap:
         if make is None:
             raise OrgError("INVALID_OPERATION", f"The operation {call.name} is not available.")
         if call.name != "login":
-            session = self._wire.session(call.session_id)
+            session = self._wire.session(call.session_id, "/services/Soap")
             if session is None:
                 raise OrgError(
                     "INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader: Illegal Session"
                 )
             call.session = session
-            self._wire.count_call()
+            self._wire.count_call("/services/Soap")
         return envelope(call, make(call))
 
     # Who
