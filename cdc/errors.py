@@ -55,10 +55,17 @@ class RetryLater(CdcError):
     """Transient: back off with jitter and continue from the stored position, never from the tip."""
 
     def __init__(
-        self, what: str, *, where: str = "", do: str = "", retry_after_s: float | None = None
+        self,
+        what: str,
+        *,
+        where: str = "",
+        do: str = "",
+        retry_after_s: float | None = None,
+        code: str = "",
     ) -> None:
         super().__init__(what, where=where, do=do)
         self.retry_after_s = retry_after_s
+        self.code = code
 
 
 class SourceUnavailable(RetryLater):

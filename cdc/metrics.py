@@ -43,7 +43,21 @@ class Metrics:
             channel,
             registry=r,
         )
-        self.events = Counter(f"{_P}events_total", "Changes recorded", ["channel"], registry=r)
+        self.events = Counter(f"{_P}events_total", "Changes recorded", ["channel", "kind"], registry=r)
+        self.standing = Gauge(
+            f"{_P}channel_standing",
+            "1 for what the channel does now: opening, live, quiet, dead, retrying, limited, stopped",
+            ["channel", "standing"],
+            registry=r,
+        )
+        self.queue_events = Gauge(f"{_P}queue_events", "Events waiting for the log", registry=r)
+        self.queue_bytes = Gauge(f"{_P}queue_bytes", "Bytes of events waiting for the log", registry=r)
+        self.seen_pairs = Gauge(
+            f"{_P}seen_pairs", "Changes remembered so that a repeat is dropped", registry=r
+        )
+        self.errors = Counter(
+            f"{_P}errors_total", "Errors met, by their class in cdc/errors.py", ["kind"], registry=r
+        )
         self.duplicates = Counter(
             f"{_P}duplicates_dropped_total", "Changes that had already been recorded", channel, registry=r
         )
@@ -55,6 +69,11 @@ class Metrics:
         )
         self.delivery_used = Gauge(f"{_P}delivery_used", "Events delivered in the last 24 h", registry=r)
         self.delivery_limit = Gauge(f"{_P}delivery_limit", "Events that may be delivered in 24 h", registry=r)
+        self.delivery_exhausted_at = Gauge(
+            f"{_P}delivery_exhausted_timestamp_seconds",
+            "When the delivery allocation will be used up at the rate of the last 24 h; +Inf: not foreseeable",
+            registry=r,
+        )
         self.api_calls = Counter(f"{_P}api_calls_total", "Calls of the org's API", registry=r)
         self.log_transactions = Counter(
             f"{_P}kafka_transactions_total", "Transactions of the log", ["result"], registry=r

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 
+from cdc.ports.clock import Clock
+
 FIRST_PAUSE_S = 0.5
 PAUSE_MAX_S = 60.0
-RECONNECT_MIN_S = 1.0  # at most one reconnect a second (reliability.md)
+RECONNECT_EVERY_S = 1.0  # at most one reconnect a second (reliability.md), whatever the number of channels
+RECONNECT_FIRST_S = 2.0  # drawn between one second and two
 
 
 @dataclass(slots=True)
@@ -28,3 +32,20 @@ class Backoff:
 
     def reset(self) -> None:
         self.attempt = 0
+
+
+@dataclass(slots=True)
+class Turns:
+    """Lets one caller through at a time, with a pause between two: no storm after everything broke at once."""
+
+    clock: Clock
+    every_s: float = RECONNECT_EVERY_S
+    _next_s: float = float("-inf")
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def turn(self) -> None:
+        async with self._lock:
+            wait = self._next_s - self.clock.monotonic_s()
+            if wait > 0:
+                await self.clock.sleep(wait)
+            self._next_s = self.clock.monotonic_s() + self.every_s

@@ -74,3 +74,16 @@ def baseline_due(jobs: Mapping[str, Job], entity: str) -> bool:
     return not any(
         job.kind == "baseline" and job.entity == entity and job.state != FAILED for job in jobs.values()
     )
+
+
+def repair_request(entity: str, anchor_at: Millis, reason: str, now: Millis) -> LogRecord:
+    """A request to read an entity anew, counting from the start of a hole."""
+    return Job(
+        job_id=f"repair-{entity}-{anchor_at}",
+        kind="reread",
+        entity=entity,
+        reason=reason,
+        requested_by="capture",
+        requested_at=now,
+        anchor_at=anchor_at,
+    ).to_record()

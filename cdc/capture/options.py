@@ -12,12 +12,26 @@ TRANSACTION_GATHER_MS = 20
 """How long the writer waits for more before it writes what it has."""
 QUEUED_EVENTS_MAX = 20_000
 """Events waiting for the writer; beyond it the channels stop asking for more (back-pressure)."""
+QUEUED_BYTES_MAX = 64 * 1024 * 1024
+"""Bytes of those events: an event may have 1 MB."""
+TRANSACTION_BYTES_MAX = 32 * 1024 * 1024
+"""Bytes of events in one log transaction."""
 SEEN_PAIRS_MAX = 500_000
 """(event id, record id) pairs remembered to drop repeats: about 100 MB at most."""
 SEEN_PAIRS_RESTORED_MAX = 100_000
 """Of those, how many are read back from the log at start: a second or two of reading."""
 DELIVERY_LIMIT_PAUSE_MAX_S = 900.0
 """reliability.md: growing pauses of at most 15 minutes while the delivery allocation is used up."""
+STOPPED_PAUSE_MAX_S = 900.0
+"""How often a channel that stopped for good looks whether somebody has removed the cause, at the least."""
+SCHEMA_ASKED_MAX = 3
+"""A schema just made may not be known everywhere at once; then its events go to quarantine."""
+MEMBERS_EVERY_S = 600.0
+"""Channel members change within 10 minutes (Pub/Sub API guide, "Considerations"); looking costs two API calls."""
+MEMBERS_HURRY_S = 30.0
+"""How soon they are looked at again when an event of an entity comes that nobody had announced."""
+DESCRIBE_EVERY_S = 3600.0
+"""How often each entity is described anew: what the user may read of it, and whether it is still seen at all."""
 
 
 @dataclass(frozen=True, slots=True)

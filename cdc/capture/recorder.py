@@ -8,26 +8,34 @@ back-off; one queue leads to one writer, and a full queue stops the channels fro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from cdc.avro.own import RECORD_STATE_SCHEMA_ID
-from cdc.capture.backoff import Backoff
-from cdc.capture.channel import Channel, ChannelState
+from cdc.avro.schema import EventSchema
+from cdc.capture.backoff import Backoff, Turns
+from cdc.capture.channel import Channel, ChannelState, Standing
+from cdc.capture.holes import Holes
+from cdc.capture.members import MemberWatch
 from cdc.capture.options import (
+    QUEUED_BYTES_MAX,
     QUEUED_EVENTS_MAX,
+    SEEN_PAIRS_MAX,
     SEEN_PAIRS_RESTORED_MAX,
+    TRANSACTION_BYTES_MAX,
     TRANSACTION_GATHER_MS,
     TRANSACTION_RECORDS_MAX,
     CaptureOptions,
 )
 from cdc.capture.orgclock import OrgClock
+from cdc.capture.queue import Weight, WorkQueue
+from cdc.capture.records import KnownSchema
 from cdc.capture.scan import Scanner
 from cdc.capture.scheduler import Scheduler
-from cdc.capture.writer import Control, Item, Rows, Writer, Written
-from cdc.errors import LogUnavailable, RetryLater, SettingsError
+from cdc.capture.writer import Control, Item, Rows, Stands, Writer, Written
+from cdc.errors import LogUnavailable, RetryLater
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
@@ -42,6 +50,7 @@ class Envelope:
     """An item on its way to the writer; `done` is set when it is committed."""
 
     item: Item
+    weight: Weight
     done: asyncio.Future[None] | None = None
 
 
@@ -59,12 +68,17 @@ class Recorder:
     channels: dict[str, Channel] = field(init=False, default_factory=dict)
     org_clock: OrgClock = field(init=False)
     scheduler: Scheduler = field(init=False)
-    _queue: asyncio.Queue[Envelope] = field(init=False)
+    members: MemberWatch = field(init=False)
+    reconnects: Turns = field(init=False)
+    holes: Holes = field(default_factory=Holes)
+    framed: Callable[[EventSchema], KnownSchema] = KnownSchema.of
+    _queue: WorkQueue[Envelope] = field(init=False)
     _log_thread: ThreadPoolExecutor = field(init=False)
     org_logger: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self._queue = asyncio.Queue(QUEUED_EVENTS_MAX // 100)
+        self._queue = WorkQueue(QUEUED_EVENTS_MAX, QUEUED_BYTES_MAX)
+        self.reconnects = Turns(self.clock)
         self._log_thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
         self.org_logger = logger(role="capture", org=self.options.org)
         self.writer = Writer(
@@ -77,77 +91,90 @@ class Recorder:
         self.org_clock = OrgClock(self.org, self.clock, self.metrics)
         scanner = Scanner(self.org, self.put, self.last_ordinal, self.org_clock.seen, self.org_logger)
         self.scheduler = Scheduler(self, scanner)
+        self.members = MemberWatch(self)
 
     async def run(self, stop: asyncio.Event) -> None:
-        await self._open()
+        await self._in_log_thread(self._fence)
+        self.org_logger.info(Event.ROLE_STARTED, step="fenced", ordinal=self.last_ordinal())
         writer = asyncio.create_task(self._write_loop(), name="writer")
-        work = [asyncio.create_task(channel.run(), name=name) for name, channel in self.channels.items()]
-        work += [
-            asyncio.create_task(self.scheduler.run(), name="scans"),
-            asyncio.create_task(self.org_clock.run(self), name="org-clock"),
-        ]
         stopped = asyncio.create_task(stop.wait(), name="stop")
-        self.org_logger.info(Event.ROLE_STARTED, channels=list(self.channels), ordinal=self.last_ordinal())
+        work = [asyncio.create_task(self._begin(), name="begin")]
         try:
-            running = {writer, stopped, *work}
-            while stopped in running:
-                # A channel that stopped for good ends its task without an error; the others go on.
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
+            await _until_done(work[0], writer, stopped)
+            if not stopped.done():
+                work = self._work()
+                await _until_done(stopped, writer, *work)
         finally:
             await self._close(writer, [*work, stopped])
 
-    async def _open(self) -> None:
-        await self._in_log_thread(self._fence)
-        self.org_logger.info(Event.ROLE_STARTED, step="fenced", ordinal=self.last_ordinal())
-        await self.source.open()
-        members = await self._retrying_members()
-        self._refuse_two_roads(members)
-        self.scheduler.set_entities(members)
-        for name in (*self.options.channels, *self.options.platform_events):
-            self.channels[name] = Channel(name, self)
+    async def _begin(self) -> None:
+        """Log in, and know what the channels carry, before anything is subscribed to."""
+        await self._log_in()
+        names = (*self.options.channels, *self.options.platform_events)
+        await self._switch_off(set(names))
+        await self.members.open()
+        self.channels.update((name, Channel(name, self)) for name in names)
+
+    def _work(self) -> list[asyncio.Task[None]]:
+        self.org_logger.info(Event.ROLE_STARTED, channels=list(self.channels), ordinal=self.last_ordinal())
+        return [
+            *(asyncio.create_task(channel.run(), name=name) for name, channel in self.channels.items()),
+            asyncio.create_task(self.scheduler.run(), name="scans"),
+            asyncio.create_task(self.org_clock.run(self), name="org-clock"),
+            asyncio.create_task(self.members.run(), name="members"),
+        ]
 
     def _fence(self) -> None:
-        self.writer.open(self.options.owner)
-        for pair in self.log.recent(SEEN_PAIRS_RESTORED_MAX):
-            self.writer.builder.seen.add(pair)
+        self.writer.open(self.options.owner, self.log.recent(SEEN_PAIRS_RESTORED_MAX))
+        self.holes.read(self.log)
 
-    async def _retrying_members(self) -> dict[str, tuple[str, ...]]:
-        """Entities each configured channel carries; waits while the org is away."""
+    async def _log_in(self) -> None:
+        """Errors: AuthRefused, SettingsError. While the org is away it is tried again."""
         backoff = Backoff()
         while True:
             try:
-                return await self.scheduler.members(self.options)
+                await self.source.open()
+                return
             except RetryLater as error:
-                self.org_logger.warning(Event.CHANNEL_RETRY, step="members", error=error.sentence())
+                self.metrics.errors.labels(type(error).__name__).inc()
+                self.org_logger.warning(Event.CHANNEL_RETRY, step="login", error=error.sentence())
                 await self.clock.sleep(backoff.pause_s(error.retry_after_s))
 
-    def _refuse_two_roads(self, members: dict[str, tuple[str, ...]]) -> None:
-        """An entity reachable through two configured channels has no order between them."""
-        roads: dict[str, list[str]] = {}
-        for channel, entities in members.items():
-            for entity in entities:
-                roads.setdefault(entity, []).append(channel)
-        for entity, channels in roads.items():
-            if len(channels) > 1:
-                raise SettingsError(
-                    f"{entity} is reachable through {' and '.join(sorted(channels))}, which have no order between them",
-                    where="salesforce.channels",
-                    do="configure one of them",
-                )
+    async def _switch_off(self, wanted: set[str]) -> None:
+        """A channel no longer in the settings is not live any more, and says so."""
+        for name, position in list(self.writer.positions.channels.items()):
+            if name not in wanted and position.standing != Standing.OFF:
+                trouble = "the channel is no longer in the settings: nothing of it is recorded."
+                await self.put(Stands(name, Standing.OFF, trouble, ends_live=True))
+
+    async def remember(self) -> None:
+        """Everything the memory of repeats can hold, from the log: all that is retained will come again."""
+
+        def read() -> None:
+            for pair in self.log.recent(SEEN_PAIRS_MAX):
+                self.writer.builder.seen.add(pair)
+
+        try:
+            await self._in_log_thread(read)
+        except LogUnavailable as error:
+            self.org_logger.warning(Event.LOG_RETRY, error=error.sentence(), step="remember")
 
     # -- the way in ---------------------------------------------------------------------------------------
 
     async def put(self, item: Item) -> None:
         """Hand an item to the writer; returns when it is committed."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._queue.put(Envelope(item, done))
+        await self._enqueue(Envelope(item, _weight(item), done))
         await done
 
     async def put_soon(self, item: Item) -> None:
         """Hand an item to the writer; waits only for room in the queue."""
-        await self._queue.put(Envelope(item))
+        await self._enqueue(Envelope(item, _weight(item)))
+
+    async def _enqueue(self, envelope: Envelope) -> None:
+        await self._queue.put(envelope, envelope.weight)
+        self.metrics.queue_events.set(self._queue.events)
+        self.metrics.queue_bytes.set(self._queue.bytes)
 
     def last_ordinal(self) -> Ordinal:
         return self.writer.last_ordinal
@@ -172,9 +199,9 @@ class Recorder:
     async def _gather(self) -> list[Envelope]:
         """What is there, or comes within a moment, up to one transaction's worth."""
         envelopes = [await self._queue.get()]
-        records = _weight(envelopes[0])
+        records, size = envelopes[0].weight
         deadline = self.clock.monotonic_s() + TRANSACTION_GATHER_MS / 1000
-        while records < TRANSACTION_RECORDS_MAX:
+        while records < TRANSACTION_RECORDS_MAX and size < TRANSACTION_BYTES_MAX:
             try:
                 envelope = self._queue.get_nowait()
             except asyncio.QueueEmpty:
@@ -184,7 +211,10 @@ class Recorder:
                 await asyncio.sleep(min(left, 0.005))
                 continue
             envelopes.append(envelope)
-            records += _weight(envelope)
+            records += envelope.weight.events
+            size += envelope.weight.bytes
+        self.metrics.queue_events.set(self._queue.events)
+        self.metrics.queue_bytes.set(self._queue.bytes)
         return envelopes
 
     async def _commit(self, items: Sequence[Item]) -> Written:
@@ -193,8 +223,10 @@ class Recorder:
         while True:
             try:
                 written: Written = await self._in_log_thread(self.writer.write, items)
+                self.metrics.seen_pairs.set(len(self.writer.builder.seen))
                 return written
             except LogUnavailable as error:
+                self.metrics.errors.labels(type(error).__name__).inc()
                 self.org_logger.warning(Event.LOG_RETRY, error=error.sentence(), attempt=backoff.attempt)
                 await self.clock.sleep(backoff.pause_s(error.retry_after_s))
 
@@ -222,8 +254,20 @@ class Recorder:
         return {name: channel.state for name, channel in self.channels.items()}
 
 
-def _weight(envelope: Envelope) -> int:
-    item = envelope.item
+def _weight(item: Item) -> Weight:
     if isinstance(item, Delivery):
-        return len(item.events)
-    return len(item.states) if isinstance(item, Rows) else 1
+        return Weight(len(item.events), sum(len(event.payload) for event in item.events))
+    if isinstance(item, Rows):
+        return Weight(len(item.states), sum(len(value) for _, value, _ in item.states))
+    return Weight(1, 0)
+
+
+async def _until_done(what: asyncio.Task[Any], *others: asyncio.Task[Any]) -> None:
+    """Until `what` is done, or the task named stop is. Raises what any of them fails with."""
+    running = {what, *others}
+    while what in running:
+        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        if any(task.get_name() == "stop" for task in done):
+            return

@@ -15,11 +15,23 @@ from cdc.avro.headers import HeaderColumns, decode_headers
 from cdc.avro.schema import EventSchema
 from cdc.avro.split import Named, named, split
 from cdc.capture.positions import Seen
-from cdc.ports.log import LogRecord
+from cdc.errors import Undecodable
+from cdc.log.topics import VALUE_BYTES_MAX, is_name
+from cdc.ports.log import CONTROL_TOPICS, LogRecord
 from cdc.ports.source import Delivery, SourceEvent
 from cdc.ports.types import Millis, Ordinal, ReplayId
 
 CHANGE_CHANNELS = "/data/"
+
+QUARANTINE = "quarantine"
+
+PLATFORM_EVENT = "EVENT"
+"""What a platform event counts as where changes count by kind."""
+
+REASON_CHARS_MAX = 300
+
+EVENT_BYTES_MAX = VALUE_BYTES_MAX - 64 * 1024
+"""Salesforce sends at most 1 MB; what the log would not take is kept by its reason alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,11 @@ class KnownSchema:
 
     @staticmethod
     def of(schema: EventSchema, prefix: bytes | None = None) -> KnownSchema:
+        """Errors: Undecodable for a schema whose name is no topic of events."""
+        if not is_name(schema.name) or schema.name in CONTROL_TOPICS or schema.name == QUARANTINE:
+            raise Undecodable(
+                f"the schema's name {schema.name!r:.80} cannot be a topic", where=f"schema {schema.schema_id}"
+            )
         return KnownSchema(schema, schema.name, prefix or frame_prefix(schema.json_text))
 
 
@@ -41,9 +58,17 @@ class Built:
 
     records: list[LogRecord] = field(default_factory=list)
     pairs: list[tuple[str, str]] = field(default_factory=list)
-    duplicates: int = 0
+    duplicates: dict[str, int] = field(default_factory=dict)  # by channel
+    kinds: dict[tuple[str, str], int] = field(default_factory=dict)  # changes by channel and kind
     quarantined: int = 0
     tails: list[Tail] = field(default_factory=list)
+
+    def repeated(self, channel: str) -> None:
+        self.duplicates[channel] = self.duplicates.get(channel, 0) + 1
+
+    def counted(self, channel: str, kind: str, changes: int) -> None:
+        if changes:
+            self.kinds[channel, kind] = self.kinds.get((channel, kind), 0) + changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +125,24 @@ class RecordBuilder:
         new = self.seen.add
         ordinal: int = self.next_ordinal
         for index, (event, row) in enumerate(zip(events, rows, strict=True)):
-            count, record_id, committed_at, reason = row
+            count, record_id, committed_at, kind, reason = row
             found = known.get(event.schema_id)
+            before = ordinal
             pairs: tuple[tuple[str, str], ...]
+            parts: list[tuple[str, bytes]] = []
+            if not reason and count > 1 and isinstance(found, KnownSchema):
+                parts, reason = _parts(event, found)
             if reason or not isinstance(found, KnownSchema):
                 pairs = ((event.event_id, ""),)
                 if new(pairs[0]):
                     add_pair(pairs[0])
                     why = reason or (found if isinstance(found, str) else "its schema is not known")
-                    add(_quarantined(event, delivery, why, Ordinal(ordinal)))
+                    entity = found.schema.entity if isinstance(found, KnownSchema) else ""
+                    add(_quarantined(event, delivery, why, entity, Ordinal(ordinal)))
                     ordinal += 1
                     built.quarantined += 1
                 else:
-                    built.duplicates += 1
+                    built.repeated(channel)
             elif count == 1:
                 pair = (event.event_id, record_id)
                 pairs = (pair,)
@@ -133,9 +163,11 @@ class RecordBuilder:
                     )
                     ordinal += 1
                 else:
-                    built.duplicates += 1
+                    built.repeated(channel)
             else:
-                pairs, ordinal = self._split(built, delivery, event, found, committed_at, ordinal)
+                pairs, ordinal = self._split(built, delivery, event, found, parts, committed_at, ordinal)
+            if kind:
+                built.counted(channel, kind, ordinal - before)
             committed_max = max(committed_max, committed_at)
             if index >= tail_from:
                 tail.append((event.replay_id, pairs))
@@ -148,16 +180,16 @@ class RecordBuilder:
         delivery: Delivery,
         event: SourceEvent,
         found: KnownSchema,
+        ids_and_bodies: list[tuple[str, bytes]],
         committed_at: int,
         ordinal: int,
     ) -> tuple[tuple[tuple[str, str], ...], int]:
         """One record per id of a merged event, in the order of the ids (contract.md, header `part`)."""
-        ids_and_bodies = split(event.payload, found.schema)
         total = len(ids_and_bodies)
         pairs = tuple((event.event_id, record_id) for record_id, _ in ids_and_bodies)
         for number, ((record_id, body), pair) in enumerate(zip(ids_and_bodies, pairs, strict=True), 1):
             if not self.seen.add(pair):
-                built.duplicates += 1
+                built.repeated(delivery.channel)
                 continue
             built.pairs.append(pair)
             built.records.append(
@@ -179,8 +211,8 @@ class RecordBuilder:
 
 
 _Row = tuple[
-    int, str, int, str
-]  # number of record ids, the first of them, commit time, reason it is unreadable
+    int, str, int, str, str
+]  # number of record ids, the first of them, commit time, kind, reason it is unreadable
 
 
 def _read_headers(deliveries: Sequence[Delivery], known: Mapping[str, KnownSchema | str]) -> list[list[_Row]]:
@@ -188,7 +220,7 @@ def _read_headers(deliveries: Sequence[Delivery], known: Mapping[str, KnownSchem
     places: dict[str, list[tuple[int, int]]] = {}
     out: list[list[_Row]] = []
     for d, delivery in enumerate(deliveries):
-        out.append([(0, "", 0, "")] * len(delivery.events))
+        out.append([(0, "", 0, "", "")] * len(delivery.events))
         for e, event in enumerate(delivery.events):
             places.setdefault(event.schema_id, []).append((d, e))
     for schema_id, where in places.items():
@@ -196,17 +228,39 @@ def _read_headers(deliveries: Sequence[Delivery], known: Mapping[str, KnownSchem
         if not isinstance(found, KnownSchema):
             continue
         payloads = [deliveries[d].events[e].payload for d, e in where]
-        columns: HeaderColumns = decode_headers(payloads, found.schema)
+        try:
+            columns: HeaderColumns = decode_headers(payloads, found.schema)
+        except (
+            Exception
+        ) as error:  # whatever a schema nobody has seen yet does to the decoder, the stream goes on
+            reason = f"its header cannot be decoded: {type(error).__name__}: {error}"[:REASON_CHARS_MAX]
+            for d, e in where:
+                out[d][e] = (0, "", 0, "", reason)
+            continue
         platform = not found.schema.is_change_event
-        rows = zip(where, columns.id_counts, columns.first_ids, columns.committed_at, strict=True)
-        for (d, e), count, first_id, committed_at in rows:
+        rows = zip(
+            where, columns.id_counts, columns.first_ids, columns.committed_at, columns.kinds, strict=True
+        )
+        for (d, e), count, first_id, committed_at, kind in rows:
             # A platform event has no record: it is keyed by its own id.
             key = deliveries[d].events[e].event_id if platform else first_id
-            out[d][e] = (count, key, committed_at, "" if count else "its header names no record")
+            reason = "" if count else "its header names no record"
+            out[d][e] = (count, key, committed_at, kind or (PLATFORM_EVENT if platform else ""), reason)
         for i, reason in columns.reasons.items():
             d, e = where[i]
-            out[d][e] = (0, "", 0, reason)
+            out[d][e] = (0, "", 0, "", reason)
+        for (d, e), payload in zip(where, payloads, strict=True):
+            if len(payload) > EVENT_BYTES_MAX:
+                out[d][e] = (0, "", 0, "", f"its {len(payload)} bytes are more than the log takes")
     return out
+
+
+def _parts(event: SourceEvent, found: KnownSchema) -> tuple[list[tuple[str, bytes]], str]:
+    """A merged event, one for each record id; or the reason why it cannot be split."""
+    try:
+        return split(event.payload, found.schema), ""
+    except Undecodable as error:
+        return [], error.what
 
 
 def _last_group(events: Sequence[SourceEvent]) -> int:
@@ -218,7 +272,9 @@ def _last_group(events: Sequence[SourceEvent]) -> int:
     return index
 
 
-def _quarantined(event: SourceEvent, delivery: Delivery, reason: str, ordinal: Ordinal) -> LogRecord:
+def _quarantined(
+    event: SourceEvent, delivery: Delivery, reason: str, entity: str, ordinal: Ordinal
+) -> LogRecord:
     whom = named(event.payload) if delivery.channel.startswith(CHANGE_CHANNELS) else Named()
     value = own.encode(
         "quarantine",
@@ -229,13 +285,13 @@ def _quarantined(event: SourceEvent, delivery: Delivery, reason: str, ordinal: O
             "schema_id": event.schema_id,
             "received_at": delivery.received_at,
             "reason": reason,
-            "payload": event.payload,
-            "entity": whom.entity,
+            "payload": event.payload if len(event.payload) <= EVENT_BYTES_MAX else b"",
+            "entity": whom.entity or entity,
             "record_ids": list(whom.record_ids),
         },
     )
     return LogRecord(
-        "quarantine",
+        QUARANTINE,
         event.event_id,
         value,
         ordinal,

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import schemas.own as own
 from cdc.avro.own import encode_record_states
 from cdc.capture.jobs import ENDED, FAILED, RUNNING, Job
 from cdc.capture.writer import Control, Item, Rows
@@ -192,8 +191,3 @@ def description_record(description: EntityDescription) -> LogRecord:
 def error_sentence(error: BaseException) -> str:
     """What a person is told of an error."""
     return error.sentence() if isinstance(error, CdcError) else f"{type(error).__name__}: {error}"
-
-
-def coverage_record(stretch: dict[str, Any]) -> LogRecord:
-    """A stretch of time known, lost or unknown, as a record of the `coverage` topic."""
-    return LogRecord("coverage", stretch.get("entity") or stretch["channel"], own.encode("coverage", stretch))

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cdc.capture.backoff import Backoff
-from cdc.capture.jobs import BASELINE, REREAD, Job, baseline_due
-from cdc.capture.options import CaptureOptions
+from cdc.capture.jobs import BASELINE, REREAD, Job, baseline_due, repair_request
 from cdc.capture.relearn import Relearner
 from cdc.capture.scan import Scanner, error_sentence
-from cdc.change.names import entity_of_topic
 from cdc.errors import RetryLater
 from cdc.logs import Event
 from cdc.ports.log import Checkpoint, LogRecord
@@ -40,25 +38,6 @@ class Scheduler:
     _stop: threading.Event = field(default_factory=threading.Event)
     _caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     _described: bool = False
-
-    async def members(self, options: CaptureOptions) -> dict[str, tuple[str, ...]]:
-        """Entities per configured change channel: from the settings, the channel's own name, or the org's members."""
-        out: dict[str, tuple[str, ...]] = {}
-        asked = None
-        for channel in options.channels:
-            name = channel.removeprefix("/data/")
-            single = None if name in ("ChangeEvents",) or name.endswith("__chn") else entity_of_topic(name)
-            if single:
-                out[channel] = (single,)
-                continue
-            if options.entities and len(options.channels) == 1:
-                out[channel] = options.entities
-                continue
-            if asked is None:
-                asked = await self.recorder.org.members()
-            found = tuple(dict.fromkeys(m.entity for m in asked if m.channel == channel))
-            out[channel] = tuple(e for e in found if not options.entities or e in options.entities)
-        return out
 
     def set_entities(self, members: dict[str, tuple[str, ...]]) -> None:
         self.entities = members
@@ -162,18 +141,8 @@ class Scheduler:
 
     def repairs(self, channel: str, anchor_at: Millis, reason: str) -> list[LogRecord]:
         """Requests to read every entity of a channel anew, counting from the start of the hole."""
-        return [
-            Job(
-                job_id=f"repair-{entity}-{anchor_at}",
-                kind="reread",
-                entity=entity,
-                reason=reason,
-                requested_by="capture",
-                requested_at=self.recorder.clock.wall_ms(),
-                anchor_at=anchor_at,
-            ).to_record()
-            for entity in self.entities.get(channel, ())
-        ]
+        now = self.recorder.clock.wall_ms()
+        return [repair_request(entity, anchor_at, reason, now) for entity in self.entities.get(channel, ())]
 
     def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
         """In its thread: every job record, as it comes; the first quiet moment says that all old ones are in."""

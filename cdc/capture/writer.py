@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from cdc.capture.options import SEEN_PAIRS_MAX
 from cdc.capture.positions import Reached, Seen
-from cdc.capture.records import Built, KnownSchema, RecordBuilder
+from cdc.capture.records import PLATFORM_EVENT, Built, KnownSchema, RecordBuilder, Tail
+from cdc.change.kinds import EVENT_KINDS, GAP_KINDS
 from cdc.errors import LogUnavailable
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
@@ -57,12 +58,31 @@ class Keepalive:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """A channel's stored position no longer means anything: it begins anew from this one."""
+    """A channel's stored position no longer means anything: it begins anew at the oldest event retained.
 
-    position: ChannelPosition
+    What was lost and who has to repair it (`control`) is told in the same transaction: a kill cannot come between.
+    """
+
+    channel: str
+    control: Sequence[LogRecord] = ()
 
 
-Item = Delivery | Rows | Control | Live | Keepalive | Restart
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """What a channel does now, or what it carries (None: as before), for people and for the next start.
+
+    `control` is told in the same transaction. `ends_live`: from here on it is not recorded any more.
+    """
+
+    channel: str
+    standing: str | None = None
+    trouble: str = ""
+    entities: tuple[str, ...] | None = None
+    control: Sequence[LogRecord] = ()
+    ends_live: bool = False
+
+
+Item = Delivery | Rows | Control | Live | Keepalive | Restart | Stands
 
 
 @dataclass(slots=True)
@@ -87,6 +107,7 @@ class Writer:
     record_state_schema_id: str = ""
     builder: RecordBuilder = field(default_factory=lambda: RecordBuilder(Seen(SEEN_PAIRS_MAX)))
     positions: Positions = field(default_factory=lambda: Positions(""))
+    org_ahead_ms: int | None = None  # of our wall clock; None while no answer of the org has told
     _reached: dict[str, Reached] = field(default_factory=dict)
 
     def open(self, owner: str, recent: Sequence[tuple[str, str]] = ()) -> Positions:
@@ -128,7 +149,12 @@ class Writer:
         self.positions = positions
         self.metrics.log_transactions.labels("committed").inc()
         self._count(batch)
-        return Written(positions.next_ordinal - first, batch.duplicates, batch.quarantined, self.last_ordinal)
+        return Written(
+            positions.next_ordinal - first,
+            sum(batch.duplicates.values()),
+            batch.quarantined,
+            self.last_ordinal,
+        )
 
     def _take(self, part: Sequence[Item], batch: Built) -> None:
         head = part[0]
@@ -136,13 +162,16 @@ class Writer:
             built = self.builder.build([d for d in part if isinstance(d, Delivery)], self.known)
             batch.records += built.records
             batch.pairs += built.pairs
-            batch.duplicates += built.duplicates
+            for channel, count in built.duplicates.items():
+                batch.duplicates[channel] = batch.duplicates.get(channel, 0) + count
+            for (channel, kind), count in built.kinds.items():
+                batch.counted(channel, kind, count)
             batch.quarantined += built.quarantined
             batch.tails += built.tails
             for tail in built.tails:
                 reached = self.reached(tail.channel)
                 self._reached[tail.channel] = reached.passed_events(
-                    tail.groups, tail.committed_max, tail.received_at
+                    tail.groups, tail.committed_max, tail.received_at, self._lag_ms(tail)
                 )
         elif isinstance(head, Keepalive):
             reached = self.reached(head.delivery.channel)
@@ -150,7 +179,14 @@ class Writer:
                 head.delivery.position, head.org_time, head.delivery.received_at
             )
         elif isinstance(head, Restart):
-            self._reached[head.position.channel] = Reached(head.position)
+            before = self.reached(head.channel).position
+            self._reached[head.channel] = Reached(
+                replace(before, replay_id=None, beyond=(), stored_at=Millis(0), live_from=Millis(0))
+            )
+            batch.records += self._placed(head.control)
+        elif isinstance(head, Stands):
+            self._reached[head.channel] = self._standing(head)
+            batch.records += self._placed(head.control)
         elif isinstance(head, Live):
             for channel, reached in self._reached.items():
                 if reached.position.replay_id is not None and not reached.position.live_from:
@@ -175,6 +211,23 @@ class Writer:
         else:
             batch.records += self._placed(head.records)
 
+    def _standing(self, stands: Stands) -> Reached:
+        reached = self.reached(stands.channel)
+        position = reached.position
+        if stands.standing is not None:
+            position = replace(position, standing=stands.standing, trouble=stands.trouble)
+        if stands.entities is not None:
+            position = replace(position, entities=stands.entities)
+        if stands.ends_live:
+            position = replace(position, live_from=Millis(0))
+        return replace(reached, position=position)
+
+    def _lag_ms(self, tail: Tail) -> int:
+        """How long ago the newest event of a delivery was committed when it came, by the org's clock."""
+        if self.org_ahead_ms is None or not tail.committed_max:
+            return 0
+        return max(0, tail.received_at + self.org_ahead_ms - tail.committed_max)
+
     def _placed(self, records: Sequence[LogRecord]) -> list[LogRecord]:
         """Control records with their place: right behind the last number given."""
         return [record._replace(ordinal=self.builder.next_ordinal - 1) for record in records]
@@ -187,16 +240,18 @@ class Writer:
         m = self.metrics
         if batch.quarantined:
             m.quarantined.inc(batch.quarantined)
-        counts: dict[str, int] = {}
+            m.errors.labels("Undecodable").inc(batch.quarantined)
         for tail in batch.tails:
-            counts[tail.channel] = counts.get(tail.channel, 0) + tail.events
             if tail.committed_max:
                 m.last_event.labels(tail.channel).set(tail.committed_max / 1000)
-                m.source_lag.labels(tail.channel).set((tail.received_at - tail.committed_max) / 1000)
-        for channel, count in counts.items():
-            m.events.labels(channel).inc(count)
-            if batch.duplicates:
-                m.duplicates.labels(channel).inc(batch.duplicates)
+                m.source_lag.labels(tail.channel).set(self._lag_ms(tail) / 1000)
+        for (channel, kind), count in batch.kinds.items():
+            known = kind in EVENT_KINDS or kind == PLATFORM_EVENT
+            m.events.labels(channel, kind if known else "OTHER").inc(count)
+            if kind in GAP_KINDS:
+                m.gaps.labels(kind).inc(count)
+        for channel, count in batch.duplicates.items():
+            m.duplicates.labels(channel).inc(count)
         for channel, reached in self._reached.items():
             if reached.position.stored_at:
                 m.position_at.labels(channel).set(reached.position.stored_at / 1000)

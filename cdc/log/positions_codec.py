@@ -23,6 +23,10 @@ def encode(positions: Positions) -> bytes:
                     "passed_to": channel.passed_to,
                     "stored_at": channel.stored_at,
                     "live_from": channel.live_from,
+                    "heard_at": channel.heard_at,
+                    "standing": channel.standing,
+                    "trouble": channel.trouble,
+                    "entities": list(channel.entities),
                 }
                 for _, channel in sorted(positions.channels.items())
             ],
@@ -41,6 +45,10 @@ def decode(value: bytes) -> Positions:
             passed_to=Millis(item["passed_to"]),
             stored_at=Millis(item["stored_at"]),
             live_from=Millis(item["live_from"]),
+            heard_at=Millis(item["heard_at"]),
+            standing=item["standing"],
+            trouble=item["trouble"],
+            entities=tuple(item["entities"]),
         )
         for item in record["channels"]
     ]

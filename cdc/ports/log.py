@@ -41,8 +41,12 @@ class ChannelPosition:
     Resume strictly after `replay_id` (None: nothing stored yet) and drop the (event id, record id) pairs in
     `beyond`: they were recorded past it (architecture.md, "Positions in a group"). `passed_to` is the org
     time up to which the stream is known to have passed. `stored_at` is the wall clock at which `replay_id`
-    was obtained: 72 h after it the position has expired. `live_from` is the org time from which the
-    channel has been recorded without a known hole (0: not yet).
+    was obtained, less what the channel lagged behind then: 72 h after it the position has expired. `live_from`
+    is the org time from which the channel has been recorded without a known hole (0: not yet).
+
+    For people, and for other processes: `standing` is what the channel does (`live`, `retrying`, …) with the
+    sentence of its last trouble, `heard_at` the wall clock of the last thing it said. `entities` is what it was
+    last known to carry.
     """
 
     channel: str
@@ -51,6 +55,10 @@ class ChannelPosition:
     passed_to: Millis = Millis(0)
     stored_at: Millis = Millis(0)
     live_from: Millis = Millis(0)
+    heard_at: Millis = Millis(0)
+    standing: str = ""
+    trouble: str = ""
+    entities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,8 +91,11 @@ MEANINGS: Mapping[str, Meaning] = {
         "the replay position is invalid or older than the org keeps events",
         "a lost stretch is opened, reading resumes at the oldest event kept, and a repair is asked for",
     ),
+    # "CUSTOM without id" by the table; a position is always sent along here, so it is the position that is refused.
     "subscription.fetch.replayid.validation.failed": Meaning(
-        ChannelStopped, "a subscription from a position came without one", _BUG
+        PositionLost,
+        "the replay position is not accepted",
+        "a lost stretch is opened, reading resumes at the oldest event kept, and a repair is asked for",
     ),
     "subscription.fetch.replay.repeated": Meaning(
         SourceUnavailable, "the bus stepped back to an earlier position", _SELF
@@ -183,12 +186,26 @@ def translate(status: grpc.StatusCode, details: str, code: str, *, where: str) -
 
     `code` is the trailer's value or empty, `details` the service's own words, `where` the channel or schema.
     """
-    suffix = code.removeprefix(PREFIX)
+    suffix = code.strip().removeprefix(PREFIX)
     said = re.sub(r"\s+", " ", details).strip()[:SAID_CHARS_MAX]
-    meaning = MEANINGS.get(suffix)
+    meaning = MEANINGS.get(suffix) or _by_words(said)
     if meaning is None:
         meaning = _by_status(status, said, suffix)
     return _error(meaning, suffix, said, where)
+
+
+_WORDS: tuple[tuple[str, str], ...] = (
+    ("replay id validation failed", "subscription.fetch.replayid.corrupted"),
+    ("replay id is invalid", "subscription.fetch.replayid.corrupted"),
+    ("exceeded the event delivery limit", "subscription.limit.exceeded"),
+    ("session expired or invalid", "service.auth.error"),
+)
+"""The service's own words where a proxy on the way has dropped the trailer."""
+
+
+def _by_words(said: str) -> Meaning | None:
+    lower = said.lower().replace("replayid", "replay id")
+    return next((MEANINGS[suffix] for words, suffix in _WORDS if words in lower), None)
 
 
 def _by_status(status: grpc.StatusCode, said: str, suffix: str) -> Meaning:
@@ -201,7 +218,7 @@ def _by_status(status: grpc.StatusCode, said: str, suffix: str) -> Meaning:
         return Meaning(
             ChannelStopped,
             f"the event service refuses ({status.name}){unknown}",
-            "check the channel's name and the user's permissions",
+            "check the channel's name and the user's permissions; it looks again by itself",
         )
     if "CERTIFICATE_VERIFY_FAILED" in said or "handshake failed" in said.lower():
         return Meaning(
@@ -217,5 +234,7 @@ def _error(meaning: Meaning, suffix: str, said: str, where: str) -> CdcError:
     if issubclass(meaning.kind, ChannelStopped | PositionLost):
         return meaning.kind(what, where=where, do=meaning.do, code=suffix)
     if issubclass(meaning.kind, SourceUnavailable | AuthExpired | DeliveryLimitReached):
-        return meaning.kind(what, where=where, do=meaning.do, retry_after_s=meaning.pause_s)
+        # A code nobody knows must not make a metric's label.
+        code = suffix if suffix in MEANINGS else ""
+        return meaning.kind(what, where=where, do=meaning.do, retry_after_s=meaning.pause_s, code=code)
     return meaning.kind(what, where=where, do=meaning.do)

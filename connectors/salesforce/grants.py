@@ -297,6 +297,13 @@ def refusal(
             where=where,
             do="set login_url to the org's My Domain",
         )
+    if not isinstance(body, dict) and status not in (401, 404):
+        return OrgUnavailable(
+            f"something else than the org's token endpoint answered, HTTP {status} and no JSON",
+            where=where,
+            do="look for a proxy or a maintenance page, and check login_url; it is tried again by itself",
+            retry_after_s=retry_after_s,
+        )
     for known in _REFUSALS:
         if error == known.error and known.said in description.lower():
             return AuthRefused(known.what + tail, where=where, do=known.do)

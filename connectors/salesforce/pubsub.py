@@ -28,17 +28,16 @@ from cdc.errors import AuthExpired, CdcError, ChannelStopped, SourceUnavailable,
 from cdc.ports.clock import Clock
 from cdc.ports.source import Delivery, SourceEvent, Start
 from cdc.ports.types import ReplayId, SchemaId
+from connectors.salesforce.connection import Connection
 from connectors.salesforce.error_codes import TRAILER, translate
 from connectors.salesforce.session import Token
-from connectors.salesforce.trust import checked_endpoint, pem_roots
+from connectors.salesforce.trust import checked_endpoint
 from schemas.eventbus.v1 import pubsub_pb2 as pb
-from schemas.eventbus.v1 import pubsub_pb2_grpc as stubs
 
 CREDIT_MAX = 100  # the service counts more as 100
 CREDIT_REFILL = 50  # ask again when half is used
 DEAD_AFTER_S = 300.0  # keepalives come within 270 s (proto); longer silence is a dead stream
 CALL_TIMEOUT_S = 30.0
-RECEIVE_BYTES_MAX = 112 * 1024 * 1024  # a response holds at most 100 events of at most 1 MB
 SCHEMAS_MAX = 2000  # of about 10 kB; immutable, the least recently used goes
 
 _PRESET = {Start.LATEST: pb.LATEST, Start.EARLIEST: pb.EARLIEST}
@@ -72,29 +71,18 @@ class PubSubSource:
         self._options = options
         self._clock = clock or Clock()
         self._endpoint = checked_endpoint(options.endpoint, tls=options.tls)
-        self._channel: grpc.aio.Channel | None = None
-        self._stub: Any = None
+        self._connection: Connection | None = None
         self._schemas: OrderedDict[SchemaId, str] = OrderedDict()
         self._schema_lock = asyncio.Lock()
 
     async def open(self) -> None:
         """Log in and make the connection ready; it connects with the first call."""
         await self._session.token()
-        if self._channel is not None:
-            return
-        options = [
-            ("grpc.max_receive_message_length", RECEIVE_BYTES_MAX),
-            ("grpc.initial_reconnect_backoff_ms", 1000),  # at most one connection attempt a second
-            ("grpc.min_reconnect_backoff_ms", 1000),
-            ("grpc.max_reconnect_backoff_ms", 15_000),
-            ("grpc.primary_user_agent", "sf-cdc"),
-        ]
-        if self._options.tls:
-            roots = grpc.ssl_channel_credentials(root_certificates=pem_roots(self._options.ca_file))
-            self._channel = grpc.aio.secure_channel(self._endpoint, roots, options=options)
-        else:
-            self._channel = grpc.aio.insecure_channel(self._endpoint, options=options)
-        self._stub = stubs.PubSubStub(self._channel)  # type: ignore[no-untyped-call]
+        if self._connection is None:
+            self._connection = self._connect()
+
+    def _connect(self) -> Connection:
+        return Connection.to(self._endpoint, tls=self._options.tls, ca_file=self._options.ca_file)
 
     async def deliveries(self, channel: str, after: ReplayId | Start) -> AsyncIterator[Delivery]:
         """Deliveries strictly after a position, without end; an empty one is a keepalive.
@@ -123,7 +111,7 @@ class PubSubSource:
                 if delivered:
                     raise
             finally:
-                stream.cancel()
+                await stream.cancel()
 
     async def schema(self, schema_id: SchemaId) -> str:
         """The schema's JSON text, fetched once per id. Errors: SourceUnavailable, AuthExpired, Undecodable."""
@@ -149,13 +137,27 @@ class PubSubSource:
 
     async def close(self) -> None:
         """End every subscription (their iterators raise SourceUnavailable) and the connection."""
-        if self._channel is not None:
-            channel, self._channel, self._stub = self._channel, None, None
-            await channel.close(grace=None)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def reconnect(self, silent: Connection) -> None:
+        """The other side of this connection says nothing any more: what comes next goes over a new one."""
+        if self._connection is silent:
+            self._connection = self._connect()
+            await silent.retire()
 
     async def _check(self, channel: str) -> None:
-        """A channel that does not exist or may not be read is told apart from a quiet one before subscribing."""
-        info = await self._call("GetTopic", pb.TopicRequest(topic_name=channel), channel)
+        """A channel that does not exist or may not be read is told apart from a quiet one before subscribing.
+
+        A service that cannot look topics up leaves it to the subscription.
+        """
+        try:
+            info = await self._call("GetTopic", pb.TopicRequest(topic_name=channel), channel)
+        except ChannelStopped as error:
+            if error.code:
+                raise
+            return
         if not info.can_subscribe:
             raise ChannelStopped(
                 "the user may not subscribe to this channel",
@@ -168,10 +170,13 @@ class PubSubSource:
         """One unary call; a session refused is renewed once and the call repeated."""
 
         async def with_token(token: Token) -> Any:
-            method: Callable[..., Awaitable[Any]] = getattr(self.stub(where), name)
+            connection = self.connection(where)
+            method: Callable[..., Awaitable[Any]] = getattr(connection.stub, name)
             try:
                 return await method(request, metadata=metadata(token), timeout=self._options.call_timeout_s)
             except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    await self.reconnect(connection)
                 raise translated(error, where) from None
             except (grpc.aio.UsageError, asyncio.CancelledError) as error:
                 raise self.ended(error, where) from None
@@ -182,17 +187,17 @@ class PubSubSource:
         except AuthExpired:
             return await with_token(await self._session.refresh(token))
 
-    def stub(self, where: str) -> Any:
-        if self._stub is None:
+    def connection(self, where: str) -> Connection:
+        if self._connection is None:
             raise SourceUnavailable("the event source is not open", where=where, do="open it first")
-        return self._stub
+        return self._connection
 
     def ended(self, error: BaseException, where: str) -> BaseException:
         """What a cancelled call means: the caller's own cancellation stays one, a closed connection is said."""
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             return error
-        if self._channel is None:
+        if self._connection is None:
             return SourceUnavailable("the event source was closed", where=where, do="open it again")
         return SourceUnavailable("the call was cancelled", where=where, do="it resumes by itself")
 
@@ -212,8 +217,11 @@ class _Stream:
         self._source = source
         self._channel = channel
         self._first = _first_request(channel, after)
-        self._call: Any = source.stub(channel).Subscribe(metadata=metadata(token))
+        self._connection = source.connection(channel)
+        self._connection.streams += 1
+        self._call: Any = self._connection.stub.Subscribe(metadata=metadata(token))
         self._owed = 0
+        self._tells_pending = False  # not every service fills pending_num_requested in
 
     async def start(self) -> None:
         await self._ask(self._first)
@@ -230,18 +238,26 @@ class _Stream:
             for inner in (outer.event,)
         ]
         self._owed = max(0, self._owed - len(events))
+        self._tells_pending = self._tells_pending or response.pending_num_requested > 0
+        if not events and self._tells_pending:
+            # On a quiet stream nothing is under way: credit the service does not know of is lost, and asked for anew.
+            self._owed = min(self._owed, response.pending_num_requested)
         if self._owed <= CREDIT_REFILL:
             await self._ask(pb.FetchRequest(num_requested=CREDIT_MAX - self._owed))
         return Delivery(
             self._channel, events, ReplayId(response.latest_replay_id), self._source.clock.wall_ms()
         )
 
-    def cancel(self) -> None:
+    async def cancel(self) -> None:
         self._call.cancel()
+        await self._connection.release()
 
     async def _ask(self, request: pb.FetchRequest) -> None:
         try:
-            await self._call.write(request)
+            async with asyncio.timeout(self._source.options.dead_after_s):
+                await self._call.write(request)
+        except TimeoutError:
+            raise await self._dead() from None
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return  # the stream has ended; what it sent before is still to be read, and then why it ended
         except (grpc.aio.UsageError, asyncio.CancelledError) as error:
@@ -256,11 +272,7 @@ class _Stream:
         except grpc.aio.AioRpcError as error:
             raise translated(error, self._channel) from None
         except TimeoutError:
-            raise SourceUnavailable(
-                f"the stream is dead: neither event nor keepalive for {limit:g} s",
-                where=self._channel,
-                do="it resumes by itself from the stored position",
-            ) from None
+            raise await self._dead() from None
         except (grpc.aio.UsageError, asyncio.CancelledError) as error:
             raise self._source.ended(error, self._channel) from None
         if response is grpc.aio.EOF:
@@ -270,6 +282,15 @@ class _Stream:
                 do="it resumes by itself from the stored position",
             )
         return response
+
+    async def _dead(self) -> SourceUnavailable:
+        await self._source.reconnect(self._connection)
+        return SourceUnavailable(
+            f"the stream is dead: neither event nor keepalive for {self._source.options.dead_after_s:g} s",
+            where=self._channel,
+            do="it resumes by itself from the stored position",
+            code="dead",
+        )
 
 
 def _first_request(channel: str, after: ReplayId | Start) -> pb.FetchRequest:

@@ -23,7 +23,7 @@ from typing import Any
 import aiohttp
 
 from cdc.change.ids import to_18
-from cdc.errors import AuthExpired, CdcError, OrgUnavailable, RetryLater
+from cdc.errors import AuthExpired, AuthRefused, CdcError, OrgUnavailable, RetryLater
 from cdc.ports.clock import Clock
 from cdc.ports.types import Millis
 from connectors.salesforce.grants import (
@@ -67,8 +67,9 @@ class Token:
 class Session:
     """Gives the current token to any number of callers, and one fresh one when it is refused.
 
-    Errors of `token` and `refresh`: AuthRefused (the credentials do not work), OrgUnavailable (network, rate
-    limit, 5xx), AuthExpired (a given token that only its owner can renew), SettingsError (a secret is missing).
+    Errors of `token` and `refresh`: AuthRefused (the credentials have never worked), OrgUnavailable (network, rate
+    limit, 5xx, an answer that is not the org's), AuthExpired (a given token that only its owner can renew, or
+    credentials that have worked before), SettingsError (a secret is missing).
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Session:
         self._last_login_s: float | None = None
         self._failure: _Failure | None = None
         self._rotated: tuple[object, str] | None = None
+        self._was_let_in = False
 
     async def token(self) -> Token:
         """The current token, fetched if there is none yet."""
@@ -179,10 +181,16 @@ class Session:
         try:
             answer = await self._login()
         except CdcError as error:
+            if self._was_let_in and isinstance(error, AuthRefused):
+                # Of credentials that have worked: an administrator may undo what caused it, or replace the file.
+                error = AuthExpired(
+                    error.what, where=error.where, do=f"{error.do}; it is tried again by itself"
+                )
             self._failure = _Failure.after(self._failure, error, self._clock.monotonic_s(), self._jitter())
             self._failure.versions = self._versions()
-            raise
+            raise error from None
         self._failure = None
+        self._was_let_in = True
         if answer.refresh_token:
             self._rotated = (self._credentials.refresh_token.version(), answer.refresh_token)
         self._token = Token(

@@ -5,7 +5,8 @@
 -- was read behind that place holds it. A change that is in the journal says by itself what it leaves unknown; its
 -- stretch adds nothing here.
 -- Without one, events of a range of time are lost, all of them behind the ordinal `from_ordinal`. Such a stretch
--- that is still open hides nothing yet: its channel stands still, and may go on without loss (stopped.sql).
+-- that is still open hides nothing yet: its channel stands still, and may go on without loss (stopped.sql); one that
+-- ended so never hid anything.
 -- What is hidden counts somewhere between `starts_at` and `ends_at`; the commit time of one event and those around
 -- it may each be off by the margin.
 CREATE OR REPLACE MACRO answer.holes(e) AS TABLE
@@ -23,7 +24,7 @@ SELECT
     coalesce(CASE WHEN was_lost THEN to_at ELSE from_at END + slack, 'infinity'::TIMESTAMP) AS ends_at
 FROM ranged
 WHERE CASE
-    WHEN to_ordinal IS NULL THEN to_at IS NOT NULL
+    WHEN to_ordinal IS NULL THEN to_at IS NOT NULL AND (ended_lost OR NOT was_lost)
     WHEN was_lost THEN true
     ELSE to_ordinal NOT IN (SELECT s.seq FROM store.changes s WHERE s.fold_rank = 0)
 END;

@@ -9,7 +9,8 @@ WITH latest AS (
              'status': status, 'reason': reason, 'from_ordinal': from_ordinal, 'to_ordinal': to_ordinal},
             version
         ) AS s,
-        bool_or(status = 'lost') AS was_lost
+        bool_or(status = 'lost') AS was_lost,
+        bool_or(status = 'lost' AND to_at IS NOT NULL) AS ended_lost
     FROM store.coverage
     WHERE status <> 'live'
     GROUP BY stretch_id
@@ -17,6 +18,7 @@ WITH latest AS (
 SELECT
     stretch_id,
     s.channel AS channel,
+    nullif(s.entity, '') AS entity,
     nullif(s.record_id, '') AS record_id,
     s.from_at AS from_at,
     s.to_at AS to_at,
@@ -24,7 +26,8 @@ SELECT
     s.reason AS reason,
     s.from_ordinal AS from_ordinal,
     s.to_ordinal AS to_ordinal,
-    was_lost
+    was_lost,
+    ended_lost
 FROM latest
 WHERE s.entity = e
    OR (

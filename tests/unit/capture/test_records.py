@@ -117,7 +117,7 @@ def test_a_repeat_under_another_replay_id_is_dropped_and_takes_no_number() -> No
     payload = body("500000000000001AAA")
     built = build(builder, event(1, payload), event(2, payload, event_id="e1"), event(3, payload))
     assert [(r.event_id, r.ordinal) for r in built.records] == [("e1", 1), ("e3", 2)]
-    assert built.duplicates == 1
+    assert built.duplicates == {"/data/ChangeEvents": 1}
 
 
 def test_unreadable_events_go_to_quarantine_in_their_place_and_the_rest_goes_on() -> None:

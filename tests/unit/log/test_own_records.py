@@ -19,6 +19,10 @@ CHANNEL = st.fixed_dictionaries(
         "passed_to": st.integers(-(2**63), 2**63 - 1),
         "stored_at": st.integers(0, 2**63 - 1),
         "live_from": st.integers(0, 2**63 - 1),
+        "heard_at": st.integers(0, 2**63 - 1),
+        "standing": st.text(max_size=8),
+        "trouble": st.text(max_size=20),
+        "entities": st.lists(st.text(max_size=8), max_size=3),
     }
 )
 POSITIONS = st.fixed_dictionaries(
