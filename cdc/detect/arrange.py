@@ -6,6 +6,7 @@ Everything done per change or per field value is done here for the whole batch a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,10 @@ from cdc.change.ids import OVERFLOW_ID, WILDCARD_SUFFIX
 from cdc.change.kinds import WHOLE_KINDS, Kind
 from cdc.detect.batch import I64, NOT_EVIDENCE, DetectBatch, Mask, Texts, origin_class
 from cdc.detect.episode import GAP_MS, RECORD_ID_BYTES, Beginning, Key
-from cdc.detect.hashing import U64, hash_texts
+from cdc.detect.facts import SENSITIVE
+from cdc.detect.hashing import U64, hash_texts, hash_words, lengths_of, mixed
+from cdc.detect.recall import Recall
+from cdc.detect.shapes import lowered, shapes_of
 from cdc.detect.tallies import FIELD_ROWS, KNOWN, NULL, NULL_HASH, TEXT_BYTES, UNKNOWN, FieldRows
 
 FIELD_NAMES_MAX = 20_000
@@ -126,8 +130,58 @@ class FieldNames:
         return found
 
 
-def arrange(batch: DetectBatch, clock: StreamClock, names: FieldNames) -> Arranged:
-    """Advances the clock by the batch and names its fields; changes nothing else."""
+RECENT_PLACES_LOG2 = 17
+SAMPLED_PLACES_LOG2 = 17
+CREATED_PLACES_LOG2 = 17
+_NULL_BEFORE = np.uint32(2)
+_FIELD_MARK = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Memory:
+    """What fields held: lately, and in a sample of all records; and which values new records have had."""
+
+    def __init__(self) -> None:
+        self.recent = Recall(RECENT_PLACES_LOG2)
+        self.sampled = Recall(SAMPLED_PLACES_LOG2, sampled=True)
+        self.created = Recall(CREATED_PLACES_LOG2)
+
+    def note(self, made: FieldRows, record: U64, at: I64, whole: Mask, stock: Mask, likeness: U64) -> None:
+        """Fill `before`, `flips` and `again` of field rows in stream order.
+
+        `record` and `at` (epoch ms) are of each row's change, `whole`: of a new record or a full state,
+        `stock`: of a full state, `likeness`: the value without the difference of capitals.
+        """
+        told = np.flatnonzero(made["flag"] != UNKNOWN)
+        fields, flag = made["field"][told].astype(np.uint64), made["flag"][told]
+        keys = mixed(record[told] + fields * _FIELD_MARK)
+        low = (made["value"][told] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+        values = np.where(flag == NULL, _NULL_BEFORE, low | np.uint32(1))
+        minutes = np.maximum(at[told] // 60_000, 0).astype(np.uint32)
+        priority = (record[told] >> np.uint64(32)).astype(np.uint32)
+        of_stock = stock[told]
+        sampled = self.sampled.take(keys, values, minutes, priority)
+        living = np.flatnonzero(~of_stock)
+        recent = self.recent.take(keys[living], values[living], minutes[living], priority[living])
+        made["before"][told] = sampled.before
+        before = made["before"][told[living]]
+        made["before"][told[living]] = np.where(recent.before, recent.before, before)
+        made["flips"][told[living]] = recent.flips
+        new = np.flatnonzero(whole[told] & (flag == KNOWN))
+        if len(new):
+            alike = mixed(likeness[told[new]] + fields[new] * _FIELD_MARK)
+            ones = np.ones(len(new), np.uint32)
+            made["again"][told[new]] = self.created.take(alike, ones, minutes[new], ones).before > 0
+
+    def state(self) -> Any:
+        return [self.recent.state(), self.sampled.state(), self.created.state()]
+
+    def restore(self, state: Any) -> None:
+        for table, kept in zip((self.recent, self.sampled, self.created), state, strict=True):
+            table.restore(kept)
+
+
+def arrange(batch: DetectBatch, clock: StreamClock, names: FieldNames, memory: Memory) -> Arranged:
+    """Advances the clock by the batch, names its fields, remembers its values; changes nothing else."""
     ids, id_words = hash_texts(batch.record_id, RECORD_ID_BYTES)
     evidence = np.flatnonzero(~batch.full_state)
     seen_by_row = _seen(batch, clock)
@@ -144,7 +198,7 @@ def arrange(batch: DetectBatch, clock: StreamClock, names: FieldNames) -> Arrang
     starts = np.flatnonzero(new_key)
     ends = np.flatnonzero(np.append(new_key[1:], True)) + 1 if len(codes) else starts
     groups = [Group(keys[int(codes[a])], a, b) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
-    fields, offsets, stock_fields = _fields(batch, rows, ids, names)
+    fields, offsets, stock_fields = _fields(batch, rows, ids, names, memory)
     transactions, _ = hash_texts(batch.transaction, TRANSACTION_BYTES)
     special = np.flatnonzero(_special(batch)[rows])
     return Arranged(
@@ -221,10 +275,13 @@ def _keys(batch: DetectBatch, evidence: I64) -> tuple[dict[int, Key], I64]:
     return keys, codes
 
 
-def _fields(batch: DetectBatch, rows: I64, ids: U64, names: FieldNames) -> tuple[FieldRows, I64, FieldRows]:
+def _fields(
+    batch: DetectBatch, rows: I64, ids: U64, names: FieldNames, memory: Memory
+) -> tuple[FieldRows, I64, FieldRows]:
     """Field rows of the arranged changes with where each change's begin, and those of sampled full states."""
     at = batch.field_row
-    sampled = batch.full_state & (ids % np.uint64(STOCK_SAMPLE) == 0)
+    few = np.array([name in SENSITIVE for name in batch.entity.names] or [False], bool)[batch.entity.codes]
+    sampled = batch.full_state & (few | (ids % np.uint64(STOCK_SAMPLE) == 0))
     plain = np.array([name not in WHOLE_KINDS for name in batch.kind.names] or [True], bool)
     stock = sampled[at]
     wanted = (~batch.full_state)[at] | stock
@@ -243,8 +300,15 @@ def _fields(batch: DetectBatch, rows: I64, ids: U64, names: FieldNames) -> tuple
     made["field"] = codes[keep]
     made["flag"] = flags
     made["text"] = words.view(f"S{TEXT_BYTES}").reshape(-1)
+    lengths = lengths_of(value)
+    made["shape"] = np.where(flags == KNOWN, shapes_of(words, lengths), 0)
     stock = stock[keep]
     made["row"] = at[keep]
+    made["before"], made["flips"], made["again"] = 0, 0, 0
+    whole = stock | ~plain[batch.kind.codes[at[keep]]]
+    memory.note(
+        made, ids[at[keep]], batch.committed_at[at[keep]], whole, stock, _likeness(words, lengths, whole)
+    )
     stock_fields = made[stock] if bool(stock.any()) else made[:0]
     if len(stock_fields):
         made = made[~stock]
@@ -254,6 +318,13 @@ def _fields(batch: DetectBatch, rows: I64, ids: U64, names: FieldNames) -> tuple
     fields = made[np.argsort(made["row"], kind="stable")]
     offsets = np.concatenate(([0], np.cumsum(np.bincount(fields["row"], minlength=len(rows)))))
     return fields, offsets.astype(np.int64), stock_fields
+
+
+def _likeness(words: U64, lengths: I64, wanted: Mask) -> U64:
+    likeness = np.zeros(len(words), np.uint64)
+    some = np.flatnonzero(wanted)
+    likeness[some] = hash_words(lowered(words[some]), lengths[some])
+    return likeness
 
 
 def _stock(batch: DetectBatch, ids: U64, fields: FieldRows) -> list[Stock]:

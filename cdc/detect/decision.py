@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import log2
 
 from cdc.change.kinds import WHOLE_KINDS
-from cdc.detect.facts import Facts
+from cdc.detect.facts import SENSITIVE, Facts
 from cdc.ports.evidence import Weight
 
 GUARD = 1.0
@@ -61,10 +61,13 @@ def decide(facts: Facts, weights: dict[str, Weight]) -> Verdict | None:
     if guard >= GUARD:
         return Verdict(Severity.PAGE, True)
     size = facts.changes if value_of.get("D3", 0.0) > 0 else facts.records
+    size *= SENSITIVE.get(facts.key.entity, 1)
+    if value_of.get("D3", 0.0) >= CERTAIN:
+        return Verdict(Severity.PAGE, True)
     actor = value_of.get("D1", 0.0) + value_of.get("D2", 0.0)
     if facts.org.learning:
         actor *= LEARNING_FACTOR
-    sides = sorted((guard, value_of.get("D3", 0.0), value_of.get("D4", 0.0)), reverse=True)
+    sides = sorted((guard, *(value_of.get(channel, 0.0) for channel in ("D3", "D4", "D6"))), reverse=True)
     value = sides[0] + sides[1] / 4
     if _is_page(facts, size, actor, value):
         return Verdict(Severity.PAGE, True)
@@ -74,12 +77,6 @@ def decide(facts: Facts, weights: dict[str, Weight]) -> Verdict | None:
     if size >= least and actor + value >= DIGEST_TOTAL:
         return Verdict(Severity.DIGEST, value >= 1 and actor >= SIDE_MIN)
     return None
-
-
-def could_matter(facts: Facts, weights: dict[str, Weight]) -> bool:
-    """Whether the values can still change the verdict, below the guards' size, given the other channels."""
-    actor = sum(weights[channel].value for channel in ("D1", "D2") if channel in weights)
-    return "D3" in weights or actor >= SIDE_MIN
 
 
 def required(size: int) -> float:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cdc.detect.alert import AlertState, Moment
-from cdc.detect.arrange import Arranged, FieldNames, StreamClock, arrange
+from cdc.detect.arrange import Arranged, FieldNames, Memory, StreamClock, arrange
 from cdc.detect.batch import DetectBatch, from_columns
 from cdc.detect.episode import GAP_MS, Episode, Key
 from cdc.detect.judge import Judge, Version
@@ -63,6 +63,7 @@ class Detector:
         self.checkpoint = Checkpoint()
         self._names = FieldNames()
         self._clock = StreamClock()
+        self._memory = Memory()
         self._judge = Judge(org, self._names.names)
         self._open: dict[Key, Episode] = {}
         self._timers: list[Timer] = []
@@ -130,7 +131,7 @@ class Detector:
         evidence = np.flatnonzero(~batch.full_state)
         if len(evidence):
             self._judge.begin(int(batch.committed_at[evidence[0]]))
-        walk = _Walk(self, arrange(batch, self._clock, self._names), found)
+        walk = _Walk(self, arrange(batch, self._clock, self._names, self._memory), found)
         walk.run()
         self.taken += batch.rows
 
@@ -182,6 +183,7 @@ class Detector:
                 "names": self._names.names,
                 "seen": self._clock.seen,
                 "entities": dict(sorted(self._clock.entities.items())),
+                "memory": self._memory.state(),
                 "judge": self._judge.state(),
                 "open": [episode.state() for episode in episodes],
             }
@@ -196,6 +198,7 @@ class Detector:
         made.checkpoint = Checkpoint(kept["offsets"], Ordinal(kept["ordinal"]))
         made._names = FieldNames(kept["names"])
         made._clock.seen, made._clock.entities = kept["seen"], kept["entities"]
+        made._memory.restore(kept["memory"])
         made._judge = Judge(made.org, made._names.names)
         made._judge.restore(kept["judge"])
         for one in kept["open"]:
@@ -274,6 +277,9 @@ class _Walk:
         """Count an episode's changes up to the next moment, or to the end of what the batch has of its key."""
         a = self.a
         while place < stop:
+            if episode.changes and self._is_break(place):
+                self._close(episode, a.rows[place])
+                episode = self._begin(episode.key, place)
             end = self._segment_end(place, stop)
             over = bisect_left(a.times, episode.ends_at(), place, end)
             if over == place:
@@ -292,10 +298,11 @@ class _Walk:
                 heappush(self.moments, (row, JUDGE, row, episode, reached_at, stop))
                 return
             place = reached_at
-            if place == end and place < stop:
-                self._close(episode, a.rows[place])
-                episode = self._begin(episode.key, place)
         self._close_if_over(episode)
+
+    def _is_break(self, place: int) -> bool:
+        at = bisect_left(self.a.breaks, place)
+        return at < len(self.a.breaks) and self.a.breaks[at] == place
 
     def _segment_end(self, place: int, stop: int) -> int:
         """Where the next pause is, after `place`."""
@@ -304,12 +311,13 @@ class _Walk:
 
     def _count(self, episode: Episode, place: int, stop: int) -> tuple[int, bool]:
         a = self.a
+        stop = min(stop, place + episode.room())
         end, reached = episode.advance(a.ids, a.times, place, stop)
         episode.transactions.add(a.transactions[place:end])
         episode.absorb(a.record_ids, a.fields, a.offsets, place, end)
         episode.last_at, episode.last_seen = a.times[end - 1], a.seen[end - 1]
         episode.last_number = self.detector.taken + a.rows[end - 1] + 1
-        return end, reached
+        return end, reached or episode.run_grew
 
     def _close(self, episode: Episode, row: int) -> None:
         """Close at this row of the batch, or before it where the stream's time has passed the pause earlier."""

@@ -31,8 +31,13 @@ IDS_MAX = 4096
 """Record ids counted exactly; beyond it by a sample, to about 2 %."""
 
 TRANSACTIONS_MAX = 1024
-CHUNK_CHANGES = 256
+CHUNK_CHANGES = 128
 """Changes whose values are held as they came, before they are folded into tallies."""
+
+RUN_SHARE = 0.9
+RUN_VARIETY = 4.0
+RUN_AFTER = 256
+"""A chunk in which one value has this share, after so many writes that varied, begins a run."""
 
 LOOP_CHANGES = 4
 """A record changed so often within one episode is looped."""
@@ -40,8 +45,9 @@ LOOP_CHANGES = 4
 BULK = 32
 """Distinct records from which an episode counts as bulk, and teaches as such."""
 
+FIRST_STEPS = (17, 25, 50)
 FIRST_JUDGED = 100
-"""Distinct records at which an episode is first weighed: below it nothing is ever said."""
+"""Distinct records at which an episode is weighed, before the ladder of steps that grow with it."""
 
 FIRST_LOOPED = 125
 """Changes at which it is first weighed when its records are fewer."""
@@ -88,7 +94,7 @@ class Episode:
     last_number: int
     changes: int = 0
     looped: int = 0
-    next_records: int = FIRST_JUDGED
+    next_records: int = FIRST_STEPS[0]
     next_changes: int = FIRST_LOOPED
     names_all: bool = False  # a wildcard or overflow id was among its records
     acknowledged: bool = False
@@ -97,6 +103,8 @@ class Episode:
     transactions: Distinct = field(default_factory=lambda: Distinct(TRANSACTIONS_MAX))
     pace: Pace = field(default_factory=Pace)
     tallies: Tallies = field(default_factory=dict)
+    runs: dict[int, list[int]] = field(default_factory=dict)  # field -> value, changes in a row
+    run_grew: bool = False
     pending: list[FieldRows] = field(default_factory=list)
     pending_ids: list[npt.NDArray[np.bytes_]] = field(default_factory=list)
     pending_changes: int = 0
@@ -155,20 +163,24 @@ class Episode:
         stop: int,
     ) -> None:
         """Hold the record ids and field rows of changes `start` … `stop`; `offsets[i]` is where row i's begin."""
-        while start < stop:
-            if self.pending_changes == CHUNK_CHANGES:
-                self._fold()
-            end = min(stop, start + CHUNK_CHANGES - self.pending_changes)
-            written = rows[offsets[start] : offsets[end]].copy()
-            written["row"] += self.pending_changes - start
-            self.pending.append(written)
-            self.pending_ids.append(ids[start:end].copy())
-            self.pending_changes += end - start
-            start = end
+        written = rows[offsets[start] : offsets[stop]].copy()
+        written["row"] += self.pending_changes - start
+        self.pending.append(written)
+        self.pending_ids.append(ids[start:stop].copy())
+        self.pending_changes += stop - start
+
+    def room(self) -> int:
+        """Make room for changes to be held; how many there is room for: one, when a run has just grown."""
+        if self.pending_changes == CHUNK_CHANGES:
+            self._fold()
+        return 1 if self.run_grew else CHUNK_CHANGES - self.pending_changes
 
     def climb(self) -> None:
         """Set the next steps at which the episode is weighed."""
-        self.next_records = max(FIRST_JUDGED, _step(max(self.records, self.next_records - 1)))
+        reached = max(self.records, self.next_records - 1)
+        early = next((step for step in FIRST_STEPS if step > reached), 0)
+        self.next_records = early or max(FIRST_JUDGED, _step(reached))
+        self.run_grew = False
         self.next_changes = max(FIRST_LOOPED, _step(self.changes))
 
     def written(self) -> Tallies:
@@ -192,7 +204,24 @@ class Episode:
         return self.pending_ids[0]
 
     def _fold(self) -> None:
-        fold(self.tallies, self.held())
+        chunk: Tallies = {}
+        fold(chunk, self.held())
+        runs = {}
+        for code, tally in chunk.items():
+            known = self.tallies.get(code)
+            if known is None:
+                self.tallies[code] = tally
+                continue
+            value, writes = tally.most()
+            run = self.runs.get(code)
+            alike = writes >= RUN_SHARE * tally.writes and 2 * tally.writes >= CHUNK_CHANGES
+            if alike and run is not None and run[0] == value:
+                runs[code] = [value, run[1] + CHUNK_CHANGES]
+            elif alike and known.writes >= RUN_AFTER and known.variety() >= RUN_VARIETY:
+                runs[code] = [value, CHUNK_CHANGES]
+            known.add(tally)
+        self.run_grew = any(changes <= 2 * CHUNK_CHANGES for _, changes in runs.values())
+        self.runs = runs
         self.pending, self.pending_ids, self.pending_changes = [], [], 0
 
     # -- state ----------------------------------------------------------------------------------------------
@@ -204,7 +233,8 @@ class Episode:
             "first": [first.number, first.ordinal, first.at, first.transaction, first.origin, first.client],
             "last": [self.last_at, self.last_seen, self.last_number],
             "counts": [self.changes, self.looped, self.next_records, self.next_changes],
-            "flags": [self.names_all, self.acknowledged],
+            "flags": [self.names_all, self.acknowledged, self.run_grew],
+            "runs": list(self.runs.items()),
             "alert": self.alert.state() if self.alert is not None else None,
             "ids": self.ids.state(),
             "transactions": self.transactions.state(),
@@ -220,7 +250,8 @@ class Episode:
         """Without its alert, which the caller restores."""
         made = cls(Key(*state["key"]), Beginning(*state["first"]), *state["last"])
         made.changes, made.looped, made.next_records, made.next_changes = state["counts"]
-        made.names_all, made.acknowledged = state["flags"]
+        made.names_all, made.acknowledged, made.run_grew = state["flags"]
+        made.runs = {code: list(run) for code, run in state["runs"]}
         made.ids = Distinct.restored(state["ids"])
         made.transactions = Distinct.restored(state["transactions"])
         made.pace = Pace.restored(state["pace"])

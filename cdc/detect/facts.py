@@ -16,6 +16,16 @@ SIZES = ("10 s", "1 min", "10 min", "one go", "one day", "changes")
 """What is measured; the last counts changes, the others distinct records. A day is measured when it ends."""
 ONE_GO, ONE_DAY, CHANGES = 3, 4, 5
 
+SENSITIVE = {
+    "User": 12,
+    "PermissionSetAssignment": 12,
+    "PermissionSet": 12,
+    "Profile": 12,
+    "UserRole": 12,
+    "GroupMember": 8,
+}
+"""Entities that say who may do what: there are few of them, and each weighs as so many others."""
+
 
 class FieldFacts(NamedTuple):
     """Writes of one field in one episode. `variety` as in `FieldTally.variety`."""
@@ -27,6 +37,12 @@ class FieldFacts(NamedTuple):
     unknown: int
     variety: float
     top: tuple[TopValue, ...]
+    flipped: int = 0
+    again: int = 0
+    remembered: int = 0
+    variety_before: float = 0.0
+    shapes: tuple[tuple[int, int], ...] = ()
+    run: int = 0  # changes in a row, of late, that all wrote one value, after others that did not
 
     @property
     def top_share(self) -> float:
@@ -104,6 +120,12 @@ def facts_of(episode: Episode, names: list[str], org: Org, *, with_fields: bool)
                 tally.unknown,
                 tally.variety(),
                 tuple(tally.top()),
+                tally.flipped,
+                tally.again,
+                tally.remembered,
+                tally.variety_before(),
+                tuple(tally.shapes.items()),
+                episode.runs[code][1] if code in episode.runs else 0,
             )
             for code, tally in episode.written().items()
         )

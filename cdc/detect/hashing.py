@@ -37,9 +37,19 @@ def hash_texts(texts: pa.Array, width_bytes: int) -> tuple[U64, U64]:
     return hashes, words
 
 
+def lengths_of(texts: pa.Array) -> I64:
+    """Bytes of each text; 0 for null."""
+    return _parts(texts)[0]
+
+
+def mixed(numbers: U64) -> U64:
+    """Numbers spread over the whole range."""
+    return _mix(numbers)
+
+
 def hash_words(words: U64, lengths: I64) -> U64:
     """One number a row, by the finalizer of SplitMix64 over its words and its length."""
-    mixed: U64 = lengths.astype(np.uint64) + _SEED
+    mixed: U64 = _mix(lengths.astype(np.uint64))
     for column in range(words.shape[1]):
         mixed = _mix(mixed ^ words[:, column])
     return mixed

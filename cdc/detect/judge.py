@@ -16,12 +16,13 @@ from cdc.detect.alert import (
     version_of,
 )
 from cdc.detect.channels.burst import Burst
+from cdc.detect.channels.duplicates import Duplicates
 from cdc.detect.channels.guards import Guards
 from cdc.detect.channels.loop import Loop
 from cdc.detect.channels.novelty import Novelty
 from cdc.detect.channels.value import OneValue
-from cdc.detect.decision import Severity, Verdict, could_matter, decide
-from cdc.detect.episode import BULK, GUARDED, Episode, Key
+from cdc.detect.decision import Severity, Verdict, decide
+from cdc.detect.episode import BULK, Episode, Key
 from cdc.detect.facts import Facts, FieldFacts, Org, facts_of
 from cdc.detect.known import KnownRecords
 from cdc.detect.norms import CREATES, EDITS, STOCK
@@ -48,12 +49,14 @@ class Judge:
         self.value = OneValue(self.novelty.bulk)
         self.guards = Guards(self.novelty.bulk, self.value.norms)
         self.loop = Loop()
+        self.duplicates = Duplicates(self.value.norms)
         self.channels: tuple[Evidence, ...] = (
             self.guards,
             self.burst,
             self.novelty,
             self.loop,
             self.value,
+            self.duplicates,
         )
         self.unlearned: dict[str, Facts] = {}
 
@@ -61,10 +64,6 @@ class Judge:
         """Weigh an open episode at one change; the new version of its alert, if there is one."""
         alert: AlertState | None = episode.alert
         org = self._org(episode.key, moment.at)
-        if alert is None and episode.records < GUARDED and not episode.names_all:
-            facts = facts_of(episode, self.names, org, with_fields=False)
-            if not could_matter(facts, self._weights(facts, (self.burst, self.novelty, self.loop))):
-                return []
         facts = facts_of(episode, self.names, org, with_fields=True)
         if alert is not None and alert.severity == Severity.PAGE:
             return self._grown(episode, facts, moment)
@@ -196,7 +195,10 @@ def _facts_state(facts: Facts) -> Any:
 
 def _facts(state: Any) -> Facts:
     written = tuple(
-        FieldFacts._make((*f[:6], tuple(TopValue(*value) for value in f[6]))) for f in state["fields"]
+        FieldFacts._make(
+            (*f[:6], tuple(TopValue(*v) for v in f[6]), *f[7:11], tuple((s, n) for s, n in f[11]), f[12])
+        )
+        for f in state["fields"]
     )
     tuples = {"peaks": tuple(state["peaks"]), "sizes": tuple(state["sizes"])}
     return Facts(

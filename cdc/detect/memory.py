@@ -26,13 +26,19 @@ REPEAT_DAYS = (1, 7)
 """What was alerted a day or a week earlier at the same hour is most likely a job, and known by now."""
 
 
+SHAPES_REMEMBERED = 6
+
+
 class BulkWrite(NamedTuple):
+    """One bulk episode; `shapes` only in the newest of a place: what its values looked like."""
+
     day: int
     records: int
     variety: float
     null_share: float
     top: int
     user: str
+    shapes: tuple[tuple[int, int], ...] = ()
 
 
 class BulkMemory:
@@ -53,7 +59,13 @@ class BulkMemory:
                 continue
             top = field.top[0].value if field.top else 0
             write = BulkWrite(
-                facts.day, facts.records, round(field.variety, 3), round(field.null_share, 3), top, key.user
+                facts.day,
+                facts.records,
+                round(field.variety, 3),
+                round(field.null_share, 3),
+                top,
+                key.user,
+                tuple(sorted(field.shapes, key=lambda s: (-s[1], s[0]))[:SHAPES_REMEMBERED]),
             )
             self._note((*key, field.code), write)
             self._note(("entity", key.entity, key.kind, field.code), write)
@@ -72,8 +84,8 @@ class BulkMemory:
         return self._kept.get(("entity", key.entity, key.kind, field), [])
 
     def _note(self, place: tuple[Any, ...], write: BulkWrite) -> None:
-        kept = self._kept.pop(place, [])
-        self._kept[place] = [*kept[-(REMEMBERED - 1) :], write]
+        kept = [w._replace(shapes=()) for w in self._kept.pop(place, [])[-(REMEMBERED - 1) :]]
+        self._kept[place] = [*kept, write]
         if len(self._kept) > PLACES_MAX:
             self._kept.pop(next(iter(self._kept)))
 
@@ -81,7 +93,12 @@ class BulkMemory:
         return [[list(place), [list(write) for write in writes]] for place, writes in self._kept.items()]
 
     def restore(self, state: Any) -> None:
-        self._kept = {tuple(place): [BulkWrite(*write) for write in writes] for place, writes in state}
+        self._kept = {tuple(place): [_write(write) for write in writes] for place, writes in state}
+
+
+def _write(state: Any) -> BulkWrite:
+    write = BulkWrite._make(state)
+    return write._replace(shapes=tuple((shape, count) for shape, count in write.shapes))
 
 
 class Habits:

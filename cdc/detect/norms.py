@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cdc.detect.tallies import NULL, NULL_HASH, UNKNOWN, FieldRows, join
+from cdc.detect.tallies import NULL, NULL_HASH, SHAPES_MAX, UNKNOWN, FieldRows, join
 
 WINDOW_VALUES = 32
 WINDOWS_MIN = 2
@@ -21,6 +21,9 @@ WINDOWS_MIN = 2
 
 WINDOWS_HELD = 512
 """Beyond so many windows all counters are halved, so that what was long ago fades."""
+
+LOOKS_MAX = 16_384
+"""Beyond so many values the counts of shapes are halved."""
 
 VOCABULARY_MAX = 16
 NORMS_MAX = 20_000
@@ -47,7 +50,7 @@ class Place(NamedTuple):
 class Norm:
     """One field's usual writes."""
 
-    __slots__ = ("bins", "nulls", "vocabulary", "window", "windows", "writes")
+    __slots__ = ("again", "bins", "looks", "nulls", "shapes", "vocabulary", "window", "windows", "writes")
 
     def __init__(self) -> None:
         self.window: list[int] = []
@@ -56,6 +59,9 @@ class Norm:
         self.nulls = 0
         self.bins = [0] * _BINS  # of variety, two an octave
         self.vocabulary: dict[int, int] = {}
+        self.looks = 0
+        self.again = 0
+        self.shapes: dict[int, int] = {}
 
     @property
     def known(self) -> bool:
@@ -81,6 +87,27 @@ class Norm:
 
     def share_of(self, value: int) -> float:
         return self.vocabulary.get(value, 0) / self.writes if self.writes else 0.0
+
+    @property
+    def again_share(self) -> float:
+        """How many new records have a value that another has."""
+        return self.again / self.looks if self.looks else 0.0
+
+    def look(self, shapes: npt.NDArray[np.uint16], again: npt.NDArray[np.uint8]) -> None:
+        """What the values look like, and which of them other records have."""
+        while len(shapes):
+            taken = min(len(shapes), LOOKS_MAX - self.looks)
+            self.looks += taken
+            self.again += int(again[:taken].sum())
+            kept = self.shapes
+            for shape, count in Counter(shapes[:taken].tolist()).items():
+                if shape in kept or len(kept) < SHAPES_MAX:
+                    kept[shape] = kept.get(shape, 0) + count
+            if self.looks == LOOKS_MAX:
+                self.looks //= 2
+                self.again //= 2
+                self.shapes = {shape: left for shape, count in kept.items() if (left := count // 2)}
+            shapes, again = shapes[taken:], again[taken:]
 
     def take(self, values: npt.NDArray[np.uint64]) -> None:
         """Values in stream order, null as `NULL_HASH`; what does not fill a window waits for the next."""
@@ -129,13 +156,16 @@ class Norm:
             self.nulls,
             self.bins,
             list(self.vocabulary.items()),
+            [self.looks, self.again, list(self.shapes.items())],
         ]
 
     @classmethod
     def restored(cls, state: Any) -> Norm:
         made = cls()
-        made.window, made.windows, made.writes, made.nulls, made.bins, vocabulary = state
+        made.window, made.windows, made.writes, made.nulls, made.bins, vocabulary, looked = state
         made.vocabulary = dict(vocabulary)
+        made.looks, made.again, shapes = looked
+        made.shapes = dict(shapes)
         return made
 
 
@@ -177,6 +207,7 @@ class Norms:
             return
         order = np.argsort(place, kind="stable")
         place, values = place[order], values[order]
+        shapes, again = rows["shape"][known][order], rows["again"][known][order]
         starts = np.flatnonzero(np.concatenate(([True], place[1:] != place[:-1])))
         ends = np.append(starts[1:], len(place))
         for at in np.argsort(order[starts]).tolist():  # in order of first appearance, for the cap below
@@ -187,6 +218,7 @@ class Norms:
                 self.refused += end - start
             else:
                 norm.take(values[start:end])
+                norm.look(shapes[start:end], again[start:end])
 
     def _norm(self, place: Place) -> Norm | None:
         norm = self._norms.get(place)

@@ -18,15 +18,33 @@ TEXT_BYTES = 48
 VALUES_MAX = 24
 """Values counted one by one per field; the least frequent makes room."""
 
+SHAPES_MAX = 24
+"""Shapes counted one by one per field."""
+
 REPEATS_MIN = 2
 """How often a value must stand in one chunk to be counted by itself."""
 
 KNOWN, NULL, UNKNOWN = 0, 1, 2
 
 FIELD_ROWS = np.dtype(
-    [("value", "<u8"), ("field", "<i4"), ("row", "<i4"), ("flag", "u1"), ("text", f"S{TEXT_BYTES}")]
+    [
+        ("value", "<u8"),
+        ("field", "<i4"),
+        ("row", "<i4"),
+        ("before", "<u4"),
+        ("shape", "<u2"),
+        ("flag", "u1"),
+        ("flips", "u1"),
+        ("again", "u1"),
+        ("text", f"S{TEXT_BYTES}"),
+    ]
 )
-"""One field written by one change: `row` is the change's place in its episode."""
+"""One field written by one change: `row` is the change's place in its episode. `before` is the value it had
+(0: not remembered), `flips` how often it came back to what it had been, `again` whether a new record has a
+value that another record has (`cdc.detect.recall`)."""
+
+FLIPS_MIN = 2
+"""A value that came back once was corrected; twice, and it goes to and fro."""
 
 FieldRows = npt.NDArray[Any]
 _PLAIN_ROWS = np.dtype((np.void, FIELD_ROWS.itemsize))
@@ -45,14 +63,30 @@ class TopValue(NamedTuple):
 class FieldTally:
     """Writes of one field in one episode."""
 
-    __slots__ = ("counts", "nulls", "others", "unknown", "writes")
+    __slots__ = (
+        "again",
+        "befores",
+        "befores_others",
+        "counts",
+        "flipped",
+        "nulls",
+        "others",
+        "shapes",
+        "unknown",
+        "writes",
+    )
 
     def __init__(self) -> None:
         self.writes = 0  # known values and nulls
         self.nulls = 0
         self.unknown = 0
         self.others = 0
+        self.flipped = 0
+        self.again = 0
+        self.befores_others = 0
         self.counts: dict[int, list[Any]] = {}  # hash -> [count, text]
+        self.befores: dict[int, int] = {}  # what was there before, where it is remembered
+        self.shapes: dict[int, int] = {}
 
     def copy(self) -> FieldTally:
         made = FieldTally()
@@ -62,8 +96,51 @@ class FieldTally:
             self.unknown,
             self.others,
         )
+        made.flipped, made.again, made.befores_others = self.flipped, self.again, self.befores_others
         made.counts = {value: list(entry) for value, entry in self.counts.items()}
+        made.befores, made.shapes = dict(self.befores), dict(self.shapes)
         return made
+
+    def add(self, other: FieldTally) -> None:
+        """Count what another has counted."""
+        self.writes += other.writes
+        self.nulls += other.nulls
+        self.unknown += other.unknown
+        self.others += other.others
+        self.flipped += other.flipped
+        self.again += other.again
+        self.befores_others += other.befores_others
+        for value, (count, text) in other.counts.items():
+            entry = self.counts.get(value)
+            if entry is None:
+                self.counts[value] = [count, text]
+            else:
+                entry[0] += count
+        for value, count in other.befores.items():
+            if value in self.befores or len(self.befores) < VALUES_MAX:
+                self.befores[value] = self.befores.get(value, 0) + count
+            else:
+                self.befores_others += count
+        for shape, count in other.shapes.items():
+            if shape in self.shapes or len(self.shapes) < SHAPES_MAX:
+                self.shapes[shape] = self.shapes.get(shape, 0) + count
+        if len(self.counts) > VALUES_MAX:
+            _make_room(self)
+
+    def most(self) -> tuple[int, int]:
+        """The most frequent value and its writes; (-1, 0) where none repeats."""
+        found = max(((entry[0], value) for value, entry in self.counts.items()), default=(0, -1))
+        return (NULL_HASH, self.nulls) if self.nulls >= max(1, found[0]) else (found[1], found[0])
+
+    @property
+    def remembered(self) -> int:
+        """Writes of which the value before is known."""
+        return sum(self.befores.values()) + self.befores_others
+
+    def variety_before(self) -> float:
+        """As `variety`, of the values that were replaced."""
+        squares = sum(count * count for count in self.befores.values()) + self.befores_others
+        return self.remembered**2 / squares if squares else 0.0
 
     def top(self) -> list[TopValue]:
         """The counted values, most frequent first, null among them."""
@@ -86,13 +163,18 @@ class FieldTally:
             self.nulls,
             self.unknown,
             self.others,
+            [self.flipped, self.again, self.befores_others],
+            list(self.befores.items()),
+            list(self.shapes.items()),
             [[value, count, text.decode("latin-1")] for value, (count, text) in self.counts.items()],
         ]
 
     @classmethod
     def restored(cls, state: Any) -> FieldTally:
         made = cls()
-        made.writes, made.nulls, made.unknown, made.others, counts = state
+        made.writes, made.nulls, made.unknown, made.others, more, befores, shapes, counts = state
+        made.flipped, made.again, made.befores_others = more
+        made.befores, made.shapes = dict(befores), dict(shapes)
         made.counts = {value: [count, text.encode("latin-1")] for value, count, text in counts}
         return made
 
@@ -132,9 +214,46 @@ def fold(tallies: Tallies, chunk: FieldRows) -> None:
             tally.counts[value] = [count, bytes(chunk["text"][at])]
         else:
             tally.others += count
+    _fold_befores(tallies, chunk)
+    _fold_shapes(tallies, chunk)
     for tally in tallies.values():
         if len(tally.counts) > VALUES_MAX:
             _make_room(tally)
+
+
+def _fold_befores(tallies: Tallies, chunk: FieldRows) -> None:
+    """What was replaced, what came back, and what other records have too."""
+    for name, least in (("flips", FLIPS_MIN), ("again", 1)):
+        for field, count in _counted(chunk["field"][chunk[name] >= least]):
+            tally = tallies[field]
+            if name == "flips":
+                tally.flipped += count
+            else:
+                tally.again += count
+    known = np.flatnonzero(chunk["before"])
+    if not len(known):
+        return
+    both = chunk["field"][known].astype(np.int64) << 32 | chunk["before"][known]
+    for one, count in _counted(both):
+        tally, value = tallies[one >> 32], one & 0xFFFFFFFF
+        if value in tally.befores or (count >= REPEATS_MIN and len(tally.befores) < VALUES_MAX):
+            tally.befores[value] = tally.befores.get(value, 0) + count
+        else:
+            tally.befores_others += count
+
+
+def _fold_shapes(tallies: Tallies, chunk: FieldRows) -> None:
+    for one, count in _counted(chunk["field"].astype(np.int64) << 16 | chunk["shape"]):
+        shapes, shape = tallies[one >> 16].shapes, one & 0xFFFF
+        if shape in shapes or len(shapes) < SHAPES_MAX:
+            shapes[shape] = shapes.get(shape, 0) + count
+
+
+def _counted(column: Any) -> list[tuple[int, int]]:
+    if not len(column):
+        return []
+    found, counts = np.unique(column, return_counts=True)
+    return list(zip(found.tolist(), counts.tolist(), strict=True))
 
 
 def join(pieces: list[FieldRows]) -> FieldRows:

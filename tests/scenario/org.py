@@ -112,8 +112,9 @@ class Org:
         chunk: int = 1,
         label: int = 0,
     ) -> Block:
-        """Every row writes every field of `values`; `chunk` rows share a transaction."""
-        n = len(at)
+        """Every row writes every field of `values`; `chunk` rows share a transaction. No more rows than records."""
+        n = min(len(at), len(record))
+        at = at[:n]
         transaction = np.repeat(self.new_transactions((n + chunk - 1) // chunk), chunk)[:n]
         everywhere = np.arange(n)
         return Block(

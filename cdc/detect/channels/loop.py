@@ -19,6 +19,11 @@ WEIGHT_MAX = 1.75
 HABITUAL = 2
 """Looping so many times beyond what the key is used to is no longer its habit."""
 
+FLIPPED_SHARE = 0.3
+FLIPPED_WEIGHT = 2.5
+"""Values that go to and fro, time and again, on the same records: no person works like that."""
+
+FLIPPED_HABIT = 10
 REMEMBERED = 6
 EPISODES_MIN = 3
 KEYS_MAX = 4096
@@ -31,8 +36,15 @@ class Loop:
 
     def __init__(self) -> None:
         self._usual: dict[Key, list[tuple[int, int]]] = {}
+        self._flips: dict[Key, list[int]] = {}
 
     def learn(self, facts: Facts) -> None:
+        flipped = max((f.flipped for f in facts.fields), default=0)
+        if flipped >= FLIPPED_HABIT:
+            before = self._flips.pop(facts.key, [])
+            self._flips[facts.key] = [*before[-(REMEMBERED - 1) :], flipped]
+            if len(self._flips) > KEYS_MAX:
+                self._flips.pop(next(iter(self._flips)))
         if facts.looped < LOOPED_MIN:
             return
         kept = self._usual.pop(facts.key, [])
@@ -41,6 +53,18 @@ class Loop:
             self._usual.pop(next(iter(self._usual)))
 
     def weigh(self, facts: Facts) -> Weight | None:
+        return self._to_and_fro(facts) or self._again_and_again(facts)
+
+    def _to_and_fro(self, facts: Facts) -> Weight | None:
+        field = max(facts.fields, key=lambda f: (f.flipped, -f.code), default=None)
+        if field is None or field.flipped < max(LOOPED_MIN, FLIPPED_SHARE * field.writes):
+            return None
+        usual = self._flips.get(facts.key, [])
+        if usual and field.flipped <= HABITUAL * max(usual):
+            return None
+        return Weight(FLIPPED_WEIGHT, (field.name, field.flipped))
+
+    def _again_and_again(self, facts: Facts) -> Weight | None:
         if facts.looped < LOOPED_MIN:
             return None
         repeats = _repeats(facts)
@@ -56,16 +80,25 @@ class Loop:
 
     def explain(self, facts: Facts, weight: Weight) -> str:
         looped, repeats = weight.about
+        if isinstance(looped, str):
+            return (
+                f"{looped} went to and fro on {repeats:,} records: the value it had, another, and back, again"
+            )
         return (
             f"{looped:,} of {facts.records:,} records were changed {LOOP_CHANGES} times or more, "
             f"{repeats} times on average"
         )
 
     def state(self) -> Any:
-        return [[list(key), kept] for key, kept in self._usual.items()]
+        return [
+            [[list(key), kept] for key, kept in self._usual.items()],
+            [[list(key), kept] for key, kept in self._flips.items()],
+        ]
 
     def restore(self, state: Any) -> None:
-        self._usual = {Key(*key): [(looped, repeats) for looped, repeats in kept] for key, kept in state}
+        usual, flips = state
+        self._usual = {Key(*key): [(looped, repeats) for looped, repeats in kept] for key, kept in usual}
+        self._flips = {Key(*key): list(kept) for key, kept in flips}
 
 
 def _repeats(facts: Facts) -> int:

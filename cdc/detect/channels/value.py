@@ -7,12 +7,14 @@ from math import log2, log10, sqrt
 from typing import Any, NamedTuple
 
 from cdc.change.kinds import WHOLE_KINDS, Kind
-from cdc.detect.facts import Facts, FieldFacts
+from cdc.detect.facts import SENSITIVE, Facts, FieldFacts
 from cdc.detect.memory import BulkMemory, BulkWrite
 from cdc.detect.norms import CREATES, EDITS, STOCK, Norm, Norms
+from cdc.detect.shapes import difference
 from cdc.ports.evidence import Weight
 
 WRITTEN_MIN = 25
+WRITTEN_MIN_SENSITIVE = 12
 WRITTEN_SHARE = 0.4
 """A field must be written in so many changes, and in this share of the episode's."""
 
@@ -31,6 +33,23 @@ CONSTANT = 1.3
 CHANGED_CONSTANT = 1.0
 """Weight of "always wrote X in bulk, and now Y"."""
 
+REMEMBERED_MIN = 12
+REPLACED_ALIKE = 1.5
+"""Below this variety of the values that were replaced, nothing was lost: a new name, or a field that was empty."""
+
+NOTHING_LOST = 0.25
+"""Factor where nothing was lost."""
+
+LOST_VARIETY = 3.0
+SHAPE_LOOKS = 64
+SHAPE_BITS_MIN = 0.8
+SHAPE_BITS_FULL = 1.0
+SHAPE_MAX = 2.0
+SHIFTED_FIELDS = 2
+"""Two fields whose values look like another field's: columns that stand under the wrong headings."""
+
+RUN_ONE = 1.5
+RUN_CERTAIN_CHANGES = 256
 RARE_SHARE = 0.03
 ONE_VALUE_SHARE = 0.9
 UNKNOWN_RECORDS = 1000
@@ -85,17 +104,18 @@ class OneValue:
         if facts.key.kind != Kind.UPDATE:
             return None
         written = list(self._written(facts))
-        best = max(
+        alike = max(
             (self._finding(facts, field) for field in written),
             key=lambda found: (found.weight, -found.field.code),
             default=None,
         )
+        if alike is not None and alike.weight < OWN_MAX and self._still_varied(facts, written) >= 2:
+            alike = alike._replace(weight=alike.weight * STILL_VARIED)
+        others = (alike, self._shape(facts, written), self._run(facts))
+        best = max((f for f in others if f is not None), key=lambda f: f.weight, default=None)
         if best is None or best.weight <= 0:
             return None
-        weight = best.weight
-        if weight < OWN_MAX and self._still_varied(facts, written) >= 2:
-            weight *= STILL_VARIED
-        return Weight(weight, (best.field.name, best.sentence))
+        return Weight(best.weight, (best.field.name, best.sentence))
 
     def explain(self, facts: Facts, weight: Weight) -> str:
         return str(weight.about[1])
@@ -110,13 +130,16 @@ class OneValue:
             norm = self.norms.get(entity, source, field.code)
             if norm is not None and norm.known:
                 return Expected(self._tempered(facts, field, norm.variety()), source, norm)
+        if field.remembered >= REMEMBERED_MIN and field.variety_before >= LOST_VARIETY:
+            return Expected(field.variety_before, "before")
         others = self._bulk.entity(facts.key, field.code)
         if len(others) >= OWN_EPISODES:
             return Expected(min(w.variety for w in others), "others")
         return None
 
     def _written(self, facts: Facts) -> Iterator[FieldFacts]:
-        least = max(WRITTEN_MIN, WRITTEN_SHARE * facts.changes)
+        few = facts.key.entity in SENSITIVE
+        least = max(WRITTEN_MIN_SENSITIVE if few else WRITTEN_MIN, WRITTEN_SHARE * facts.changes)
         return (field for field in facts.fields if field.writes >= least)
 
     def _finding(self, facts: Facts, field: FieldFacts) -> Finding:
@@ -131,6 +154,7 @@ class OneValue:
             "own": "this actor's bulk changes always gave it",
             EDITS: "edits usually give it",
             STOCK: "records have in it",
+            "before": "the records held before",
             "others": "bulk changes usually give it",
         }[expected.source]
         sentence = (
@@ -139,8 +163,55 @@ class OneValue:
         )
         other = self._other_value(field, expected)
         if other is not None and other.weight > weight:
-            return other
+            weight, sentence = other.weight, other.sentence
+        if field.remembered >= REMEMBERED_MIN and field.variety_before < REPLACED_ALIKE:
+            return Finding(weight * NOTHING_LOST, field, sentence + "; what it replaced was one value too")
         return Finding(weight, field, sentence)
+
+    def _shape(self, facts: Facts, written: list[FieldFacts]) -> Finding | None:
+        """Values that do not look like the field's."""
+        found = []
+        for field in written:
+            looked = sum(n for _, n in field.shapes)
+            usual, whose = self._usual_shapes(facts, field)
+            if looked < WRITTEN_MIN or usual is None:
+                continue
+            bits = difference(usual, dict(field.shapes))
+            if bits >= SHAPE_BITS_MIN:
+                found.append((bits, field, whose))
+        if not found:
+            return None
+        found.sort(key=lambda one: (-one[0], one[1].code))
+        bits, field, whose = found[0]
+        weight = min(SHAPE_MAX, (bits - SHAPE_BITS_MIN) / SHAPE_BITS_FULL)
+        if len(found) >= SHIFTED_FIELDS:
+            weight = OWN_MAX
+        named = ", ".join(one[1].name for one in found[:4])
+        return Finding(
+            weight,
+            field,
+            f"{named} got values that do not look like {whose}: other kinds of characters or lengths",
+        )
+
+    def _usual_shapes(self, facts: Facts, field: FieldFacts) -> tuple[dict[int, int] | None, str]:
+        past = self._bulk.actor(facts.key, field.code)
+        if past and past[-1].shapes:
+            return dict(past[-1].shapes), "what this actor's bulk changes wrote before"
+        for source in (EDITS, STOCK, CREATES):
+            norm = self.norms.get(facts.key.entity, source, field.code)
+            if norm is not None and norm.looks >= SHAPE_LOOKS:
+                return norm.shapes, "this field's usual ones"
+        return None, ""
+
+    def _run(self, facts: Facts) -> Finding | None:
+        """One value in a row, in the midst of a load that wrote many."""
+        runs = [f for f in facts.fields if f.run]
+        if not runs:
+            return None
+        field = max(runs, key=lambda f: (f.run, -f.code))
+        weight = OWN_MAX if field.run >= RUN_CERTAIN_CHANGES else RUN_ONE
+        said = f"{field.name} got one value in the last {field.run:,} changes of this load, which had varied it until then"
+        return Finding(weight, field, said)
 
     def _other_value(self, field: FieldFacts, expected: Expected) -> Finding | None:
         """One value where it is not the variety that is odd, but the value."""
@@ -160,7 +231,7 @@ class OneValue:
         if norm is None or expected.source != EDITS or not norm.closed():
             return None
         share = norm.share_of(top)
-        if share >= RARE_SHARE:
+        if share >= RARE_SHARE or share == 0:  # a value never seen is most likely a new one of the picklist
             return None
         weight = min(GENERAL_MAX, log10(field.top_share / max(share, 1 / norm.writes)) / 1.2)
         said = (
