@@ -7,9 +7,9 @@ transaction really committed, what a hard delete took. Order of commits is the o
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.simulator.entities import Entity
 from connectors.simulator.model import OVERFLOW_RECORD_ID, Op, Published
@@ -101,13 +101,25 @@ class Truth:
         end = len(self) if limit is None else min(len(self), after + limit)
         return [self._change(at) for at in range(after, end)]
 
-    def state(self, entity: str, at_index: int | None = None) -> dict[str, TrueRecord]:
-        """Every record ever known, as it was after the first `at_index` changes (None: now)."""
+    def state(
+        self,
+        entity: str,
+        at_index: int | None = None,
+        *,
+        without: Collection[str] = (),
+        without_fields: Collection[str] = (),
+    ) -> dict[str, TrueRecord]:
+        """Every record ever known, as it was after the first `at_index` changes (None: now).
+
+        `without`: as it would be had the transactions with these keys never been made; with `without_fields`
+        (Entity.Field), had they not set these fields, everything else of them kept.
+        """
         at_index = len(self) if at_index is None else at_index
+        left_out = _LeftOut(frozenset(without), frozenset(without_fields))
         leaves = self._entities[entity].leaves
         paths = [(path, leaves[path].described, leaves[path].avro) for path in self._readable(entity)]
         made = {}
-        for record_id, (status, values) in self._replay(at_index)[entity].items():
+        for record_id, (status, values) in self._replay(at_index, left_out)[entity].items():
             person = "Name.LastName" in values
             fields = {
                 path: canonical_text(described, avro, values.get(path))
@@ -179,17 +191,36 @@ class Truth:
             },
         )
 
-    def _replay(self, at_index: int) -> _State:
+    def _replay(self, at_index: int, left_out: _LeftOut) -> _State:
         start = max((index for index in self._keyframes if index <= at_index), default=0)
+        if left_out.keys:
+            start = 0  # a remembered state has everything in it
         state = _copied(self._keyframes.get(start, self._base))
         for at in range(start, at_index):
-            if at > start and at % KEYFRAME_EVERY == 0 and len(self._keyframes) < KEYFRAMES_MAX:
+            if (
+                at > start
+                and at % KEYFRAME_EVERY == 0
+                and len(self._keyframes) < KEYFRAMES_MAX
+                and not left_out.keys
+            ):
                 self._keyframes.setdefault(at, _copied(state))
             event = self._events[self._event_at[at]]
             records = state.get(event.entity)
-            if records is not None:
-                _apply(records, event, self._record_ids[at])
+            if records is None:
+                continue
+            if event.transaction.key in left_out.keys:
+                if left_out.fields:
+                    _apply(records, event, self._record_ids[at], left_out.fields)
+                continue
+            _apply(records, event, self._record_ids[at])
         return state
+
+
+class _LeftOut(NamedTuple):
+    """Transactions that are left out of a state, or only some fields of theirs."""
+
+    keys: frozenset[str]
+    fields: frozenset[str]
 
 
 def _copied(state: _State) -> _State:
@@ -199,10 +230,17 @@ def _copied(state: _State) -> _State:
     }
 
 
-def _apply(records: dict[str, tuple[str, dict[str, Any]]], event: Published, record_id: str) -> None:
+def _apply(
+    records: dict[str, tuple[str, dict[str, Any]]],
+    event: Published,
+    record_id: str,
+    left_out: frozenset[str] = frozenset(),
+) -> None:
     if record_id == OVERFLOW_RECORD_ID or event.raw is not None:
         return
     changed = dict(zip(event.paths, event.values, strict=True))
+    if left_out:
+        changed = {path: value for path, value in changed.items() if f"{event.entity}.{path}" not in left_out}
     if record_id.endswith(WILDCARD):
         for _, values in records.values():
             values.update(changed)

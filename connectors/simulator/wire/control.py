@@ -202,6 +202,8 @@ class Control:
             "ended_at": run.ended_at,
             "records": run.records,
             "transaction_keys": run.transaction_keys,
+            "edit_keys": run.edit_keys,
+            "automations": run.automations,
         }
 
     async def _set_fault(self, body: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -72,7 +72,8 @@ def _line(change: TrueChange) -> dict[str, Any]:
 async def state(request: web.Request) -> web.StreamResponse:
     """NDJSON: every record of `entity` as it was after change `at_index`, or at `at_ms`; now without either.
 
-    `at_ms` goes by the running maximum of commit times over `channel`, or over the entity alone. The header
+    `without` (transaction keys, with commas) leaves these out, or with `without_fields` (Entity.Field) only what they
+    set there. `at_ms` goes by the running maximum of commit times over `channel`, or over the entity alone. The header
     At-Index says which index that is.
     """
     org = request.app[WIRE].org
@@ -92,9 +93,18 @@ async def state(request: web.Request) -> web.StreamResponse:
             "is_deleted": record.status == DELETED,
             "fields": dict(record.fields),
         }
-        for record_id, record in org.truth.state(entity, at_index).items()
+        for record_id, record in org.truth.state(
+            entity,
+            at_index,
+            without=_listed(query, "without"),
+            without_fields=_listed(query, "without_fields"),
+        ).items()
     ]
     return await _lines(request, _blocks(rows), {"At-Index": str(at_index)})
+
+
+def _listed(query: Mapping[str, str], name: str) -> list[str]:
+    return [one for one in query.get(name, "").split(",") if one]
 
 
 async def pairs(request: web.Request) -> web.StreamResponse:
