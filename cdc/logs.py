@@ -31,6 +31,7 @@ class Event(StrEnum):
     LOG_RETRY = "log.retry"
     SCHEMA_UNKNOWN = "schema.unknown"
     SCAN_STARTED = "scan.started"
+    SCAN_BY_REST = "scan.by_rest"
     SCAN_PROGRESS = "scan.progress"
     SCAN_ENDED = "scan.ended"
     SCAN_FAILED = "scan.failed"

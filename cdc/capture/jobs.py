@@ -52,14 +52,23 @@ class Job:
     def open(self) -> bool:
         return self.state in (REQUESTED, RUNNING)
 
-    def again(self) -> Job:
-        """The same work from its beginning, under an id of its own: rows of the attempt before do not count."""
+    @property
+    def attempt(self) -> int:
+        """Which attempt at the same work this is: `baseline-Account` is the first, `baseline-Account.2` the second."""
         stem, _, number = self.job_id.rpartition(".")
-        attempt = int(number) + 1 if stem and number.isdigit() else 2
+        return int(number) if stem and number.isdigit() else 1
+
+    def again(self) -> Job:
+        """The same work from its beginning, under an id of its own: rows of the attempt before do not count.
+
+        A baseline counts from when it is made; what repairs a hole, from the start of the hole.
+        """
+        stem = self.job_id.rpartition(".")[0] if self.attempt > 1 else self.job_id
         return replace(
             self,
-            job_id=f"{stem or self.job_id}.{attempt}" if number.isdigit() else f"{self.job_id}.2",
+            job_id=f"{stem}.{self.attempt + 1}",
             state=REQUESTED,
+            anchor_at=Millis(0) if self.kind == BASELINE else self.anchor_at,
             cursor="",
             rows=0,
             rows_total=-1,

@@ -40,7 +40,7 @@ from cdc.logs import Event, logger
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
 from cdc.ports.log import Log
-from cdc.ports.org import Org
+from cdc.ports.org import Org, OrgBulk
 from cdc.ports.source import Delivery, Source
 from cdc.ports.types import Ordinal
 
@@ -64,6 +64,7 @@ class Recorder:
     org: Org
     metrics: Metrics
     clock: Clock = field(default_factory=Clock)
+    bulk: OrgBulk | None = None
     writer: Writer = field(init=False)
     channels: dict[str, Channel] = field(init=False, default_factory=dict)
     org_clock: OrgClock = field(init=False)
@@ -89,7 +90,9 @@ class Recorder:
             record_state_schema_id=RECORD_STATE_SCHEMA_ID,
         )
         self.org_clock = OrgClock(self.org, self.clock, self.metrics)
-        scanner = Scanner(self.org, self.put, self.last_ordinal, self.org_clock.seen, self.org_logger)
+        scanner = Scanner(
+            self.org, self.bulk, self.put, self.last_ordinal, self.org_clock.seen, self.org_logger
+        )
         self.scheduler = Scheduler(self, scanner)
         self.members = MemberWatch(self)
 

@@ -7,6 +7,8 @@ are one transaction. A scan that resumes keeps its first `after_ordinal`: the qu
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -17,14 +19,26 @@ from cdc.capture.jobs import ENDED, FAILED, RUNNING, Job
 from cdc.capture.writer import Control, Item, Rows
 from cdc.change.names import change_topic
 from cdc.change.order import READ_MARGIN_MS
-from cdc.errors import BadArgument, CdcError, CursorExpired, NotFound
+from cdc.errors import BadArgument, CdcError, CursorExpired, NotFound, RetryLater
 from cdc.logs import Event
 from cdc.ports.log import LogRecord
-from cdc.ports.org import EntityDescription, Org, Page
+from cdc.ports.org import EntityDescription, Org, OrgBulk, Page
 from cdc.ports.types import Millis, Ordinal, RecordId
 
 IDS_PER_READ_MAX = 200
 """One query's `Id IN (…)` list; also what a collection call takes (protocol reference, section 5)."""
+
+BULK_FROM_ROWS = 20_000
+"""An entity of so many records is read by a bulk job: ten REST calls cost as much of the org's allowance."""
+BULK_PAGES_AT_ONCE = 3
+"""Pages of a bulk result fetched ahead; each is some megabytes."""
+ROWS_PER_WRITE_MAX = 5_000
+"""Rows of one transaction: a page of a bulk result may have ten times as many."""
+ATTEMPTS_MAX = 5
+"""A read whose cursor is lost begins again so often; every attempt after the first goes by REST."""
+
+BIG_OBJECT_SUFFIX = "__b"
+_BULK = "bulk"
 
 NOT_STREAMED = frozenset(
     {
@@ -47,6 +61,7 @@ class Scanner:
     """Runs one job at a time. `put` hands an item to the writer and returns when it is committed."""
 
     org: Org
+    bulk: OrgBulk | None
     put: Callable[[Item], Awaitable[None]]
     last_ordinal: Callable[[], Ordinal]
     org_time: Callable[[Millis], None]
@@ -61,8 +76,11 @@ class Scanner:
             if job.record_ids:
                 return await self._read_ids(job, description)
             return await self._read_all(job, description)
-        except CursorExpired:
-            await self._save(replace(job, state=FAILED, error="its query cursor expired; it begins again"))
+        except CursorExpired as error:
+            await self._save(replace(job, state=FAILED, error=f"{error.sentence()} It begins again."))
+            if job.attempt >= ATTEMPTS_MAX:
+                self.logger.warning(Event.SCAN_FAILED, job=job.job_id, error=error.sentence())
+                return replace(job, state=FAILED, error=error.sentence())
             return job.again()
         except (BadArgument, NotFound) as error:
             failed = replace(job, state=FAILED, error=error.sentence())
@@ -79,10 +97,14 @@ class Scanner:
 
     async def _begin(self, job: Job, description: EntityDescription) -> Job:
         """Fix what the rows will carry, before anything is read."""
-        if not description.queryable:
+        if job.entity.endswith(BIG_OBJECT_SUFFIX):
             raise BadArgument(
-                "the entity cannot be queried", where=job.entity, do="leave it out of the baseline"
+                "a big object has neither change events nor SystemModstamp, so it is not read in full",
+                where=job.entity,
+                do="leave it out",
             )
+        if not description.queryable:
+            raise BadArgument("the entity cannot be queried", where=job.entity, do="leave it out")
         started = description.org_time
         job = replace(
             job,
@@ -97,12 +119,62 @@ class Scanner:
         return job
 
     async def _read_all(self, job: Job, description: EntityDescription) -> Job:
-        soql = f"SELECT {', '.join(query_fields(description))} FROM {job.entity} ORDER BY Id"
-        async for page in self.org.query(soql, deleted=True, cursor=job.cursor or None):
+        soql = f"SELECT {', '.join(query_fields(description))} FROM {job.entity}"
+        if not job.cursor and await self._is_large(job):
+            job = await self._start_bulk(job, soql)
+        if job.cursor.startswith(_BULK):
+            return await self._read_bulk(job, description)
+        async for page in self.org.query(f"{soql} ORDER BY Id", deleted=True, cursor=job.cursor or None):
             job = await self._page(job, description, page, page.cursor or "")
             if not page.cursor:
                 break
         return await self._end(job)
+
+    async def _is_large(self, job: Job) -> bool:
+        """Whether a bulk job is worth its wait. A read that had to begin again goes by REST."""
+        if self.bulk is None or job.attempt > 1:
+            return False
+        try:
+            counts = await self.org.record_counts([job.entity])
+        except (BadArgument, NotFound):
+            return False  # this user may not ask; REST reads any size
+        return counts.get(job.entity, 0) >= BULK_FROM_ROWS
+
+    async def _start_bulk(self, job: Job, soql: str) -> Job:
+        """The job with its cursor, kept before anything is read; as it was where the org allows no bulk query."""
+        assert self.bulk is not None
+        try:
+            cursor = await self.bulk.start_bulk_query(soql, deleted=True)
+        except (BadArgument, NotFound) as error:
+            self.logger.warning(Event.SCAN_BY_REST, job=job.job_id, error=error.sentence())
+            return job
+        job = replace(job, cursor=f"{_BULK} 0 {cursor}")
+        await self._save(job)
+        return job
+
+    async def _read_bulk(self, job: Job, description: EntityDescription) -> Job:
+        """The cursor is a page of the result and how many of its rows are written: pages may be large."""
+        assert self.bulk is not None
+        _, written, at = job.cursor.split(" ", 2)
+        skip, first = int(written), at
+        async for page in self.bulk.bulk_pages(at, rows_max=ROWS_PER_WRITE_MAX, parallel=BULK_PAGES_AT_ONCE):
+            rows = page.rows
+            for begin in range(skip, max(len(rows), 1), ROWS_PER_WRITE_MAX):
+                end = min(begin + ROWS_PER_WRITE_MAX, len(rows))
+                is_last = end == len(rows)
+                cursor = f"{_BULK} 0 {page.cursor}" if is_last and page.cursor else f"{_BULK} {end} {at}"
+                part = Page(rows[begin:end], page.cursor, page.total, page.org_time)
+                job = await self._page(job, description, part, cursor)
+            skip, at = 0, page.cursor or at
+        ended = await self._end(job)
+        await self._forget_bulk(first)
+        return ended
+
+    async def _forget_bulk(self, cursor: str) -> None:
+        """Results count against the org's storage; what is not deleted here the org deletes after seven days."""
+        assert self.bulk is not None
+        with contextlib.suppress(RetryLater, BadArgument):
+            await self.bulk.end_bulk_query(cursor)
 
     async def _read_ids(self, job: Job, description: EntityDescription) -> Job:
         """The cursor of a read by ids is how many ids are done."""
@@ -124,15 +196,18 @@ class Scanner:
             rows_total=max(page.total, job.rows_total),
             read_to=max(job.read_to, page.org_time),
         )
-        states = [self._state(job, description, page, row) for row in page.rows]
-        encoded = encode_record_states(states)
-        rows = [
-            (state["record_id"], value, state["system_modstamp"] or 0)
-            for state, value in zip(states, encoded, strict=True)
-        ]
+        rows = await asyncio.to_thread(self._encoded, job, description, page)
         await self.put(Rows(change_topic(job.entity), rows, job.job_id, (job.to_record(),)))
         self.logger.debug(Event.SCAN_PROGRESS, job=job.job_id, rows=job.rows, total=job.rows_total)
         return job
+
+    def _encoded(self, job: Job, description: EntityDescription, page: Page) -> list[tuple[str, bytes, int]]:
+        """Rows as the log takes them. In a thread of its own: the streams go on meanwhile."""
+        states = [self._state(job, description, page, row) for row in page.rows]
+        return [
+            (state["record_id"], value, state["system_modstamp"] or 0)
+            for state, value in zip(states, encode_record_states(states), strict=True)
+        ]
 
     def _state(self, job: Job, description: EntityDescription, page: Page, row: Any) -> dict[str, Any]:
         state = self.org.row_state(description, row)

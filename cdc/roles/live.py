@@ -231,4 +231,5 @@ def make_recorder(settings: Settings, session: Session, log: Log, metrics: Metri
         org,
         metrics,
         clock,
+        org.bulk,
     )
