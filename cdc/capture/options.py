@@ -34,6 +34,10 @@ DESCRIBE_EVERY_S = 3600.0
 """How often each entity is described anew: what the user may read of it, and whether it is still seen at all."""
 
 
+BULK_FROM_ROWS = 20_000
+"""An entity of so many records is read by a bulk job: ten REST calls cost as much of the org's allowance."""
+
+
 @dataclass(frozen=True, slots=True)
 class CaptureOptions:
     """Channels to record, entities to read in full, and where to begin where nothing is stored."""
@@ -46,3 +50,4 @@ class CaptureOptions:
     start: Start = Start.LATEST
     baseline: bool = True
     registry: bool = False
+    bulk_from_rows: int = BULK_FROM_ROWS

@@ -91,8 +91,9 @@ class Recorder:
         )
         self.org_clock = OrgClock(self.org, self.clock, self.metrics)
         scanner = Scanner(
-            self.org, self.bulk, self.put, self.last_ordinal, self.org_clock.seen, self.org_logger
-        )
+            self.org, self.bulk, self.put, self.last_ordinal, self.org_clock.seen, self.org_logger,
+            self.options.bulk_from_rows,
+        )  # fmt: skip
         self.scheduler = Scheduler(self, scanner)
         self.members = MemberWatch(self)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from cdc.avro.own import encode_record_states
 from cdc.capture.jobs import ENDED, FAILED, RUNNING, Job
+from cdc.capture.options import BULK_FROM_ROWS
 from cdc.capture.writer import Control, Item, Rows
 from cdc.change.names import change_topic
 from cdc.change.order import READ_MARGIN_MS
@@ -28,8 +29,6 @@ from cdc.ports.types import Millis, Ordinal, RecordId
 IDS_PER_READ_MAX = 200
 """One query's `Id IN (…)` list; also what a collection call takes (protocol reference, section 5)."""
 
-BULK_FROM_ROWS = 20_000
-"""An entity of so many records is read by a bulk job: ten REST calls cost as much of the org's allowance."""
 BULK_PAGES_AT_ONCE = 3
 """Pages of a bulk result fetched ahead; each is some megabytes."""
 ROWS_PER_WRITE_MAX = 5_000
@@ -66,6 +65,7 @@ class Scanner:
     last_ordinal: Callable[[], Ordinal]
     org_time: Callable[[Millis], None]
     logger: Any
+    bulk_from_rows: int = BULK_FROM_ROWS
 
     async def run(self, job: Job) -> Job:
         """The job to its end, or to its failure, which is recorded too. Errors: RetryLater (call again)."""
@@ -138,7 +138,7 @@ class Scanner:
             counts = await self.org.record_counts([job.entity])
         except (BadArgument, NotFound):
             return False  # this user may not ask; REST reads any size
-        return counts.get(job.entity, 0) >= BULK_FROM_ROWS
+        return counts.get(job.entity, 0) >= self.bulk_from_rows
 
     async def _start_bulk(self, job: Job, soql: str) -> Job:
         """The job with its cursor, kept before anything is read; as it was where the org allows no bulk query."""

@@ -1,0 +1,85 @@
+"""Every hole of the table in one org: found, told, repaired, and what stays unknown stays said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+from cdc.answer import questions
+from connectors.simulator.clock import HOUR_MS, MINUTE_MS
+from connectors.simulator.model import Change, Op
+from tests.integration.scanning import World, recorded
+
+CHANGES, DELETES = 500, 50
+RETENTION_MS = 73 * HOUR_MS
+
+
+def missed(world: World, random: Random) -> list[str]:
+    """500 changes of accounts, 50 of them deletes, in an order of their own; the ids that were updated."""
+    ids = world.ids()
+    random.shuffle(ids)
+    gone, purged, changed = ids[: DELETES - 5], ids[DELETES - 5 : DELETES], ids[DELETES:]
+    todo = [Change("Account", Op.DELETE, one) for one in gone]
+    todo += [Change("Account", Op.HARD_DELETE, one) for one in purged]
+    todo += [Change("Account", Op.CREATE, None, {"Name": f"created {n}"}) for n in range(20)]
+    updates = [random.choice(changed) for _ in range(CHANGES - len(todo))]
+    todo += [Change("Account", Op.UPDATE, one, {"Name": f"missed {n}"}) for n, one in enumerate(updates)]
+    random.shuffle(todo)
+    for change in todo:
+        world.commit([change])
+        world.org.clock.advance(random.randrange(5_000))
+    return sorted(set(updates))
+
+
+async def test_an_expired_position_is_told_repaired_and_what_lay_between_stays_unknown(
+    tmp_path: Path,
+) -> None:
+    async with recorded(tmp_path, records=1_500, members=("Account", "Contact")) as world:
+        await world.settled(entities=2)
+        before_ms, known = world.org.clock.now_ms(), world.ids()
+        await world.passing()
+        await world.stop()
+        world.org.clock.advance(HOUR_MS)
+        inside_ms = world.org.clock.now_ms()
+        updated = missed(world, Random(11))
+        world.org.clock.advance(RETENTION_MS)
+        await world.restart()
+        await world.until("the repairs have ended", lambda: repairs_ended(world, 2))
+        await world.settled()
+        # state equals the org's
+        assert world.differences("Account")[:5] == world.differences("Contact")[:5] == []
+        # coverage names the stretch
+        [lost] = world.stretches("channel = '/data/ChangeEvents' AND entity IS NULL AND status <> 'live'")
+        assert lost["status"] == "repaired"
+        assert lost["to_at"] is not None
+        parts = world.stretches("entity IS NOT NULL AND stretch_id LIKE '%@%/%'")
+        assert {(part["entity"], part["status"]) for part in parts} == {
+            ("Account", "repaired"),
+            ("Contact", "repaired"),
+        }
+        # state inside the stretch is incomplete, and nothing wrong is claimed
+        claimed = [row for row in world.states(at_ms=inside_ms + MINUTE_MS).values() if row["complete"]]
+        assert claimed[:2] == []
+        before = world.states(at_ms=before_ms)
+        assert {before[one]["incomplete_reason"] for one in known} == {None}
+        ended_ms = world.org.clock.now_ms()
+        times = [
+            *range(before_ms - MINUTE_MS, before_ms + 2 * HOUR_MS, 7 * MINUTE_MS),
+            ended_ms - HOUR_MS,
+            ended_ms,
+        ]
+        for at_ms in times:
+            assert world.wrong_claims(at_ms)[:5] == [], at_ms
+        # history says which in-between values cannot be known
+        with world.journal.reader() as reader:
+            answer = questions.history(reader, "Account", updated[0])
+        last = answer.dicts()[-1]
+        assert (last["kind"], last["source"]) == ("REREAD", "reread")
+        assert not last["fields"]["Name"]["before"].known
+        assert last["fields"]["Name"]["after"].known
+        assert [s["status"] for s in answer.stretches] == ["repaired"]
+
+
+def repairs_ended(world: World, count: int) -> bool:
+    ended = "SELECT count(DISTINCT job_id) FROM store.jobs WHERE job_id LIKE 'repair-%' AND state = 'ended'"
+    return bool(world.sql(ended)[0][0] >= count)
