@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdc.ports.types import Millis
-from connectors.simulator.clock import HOUR_MS, MINUTE_MS
+from connectors.simulator.clock import HOUR_MS
 from connectors.simulator.model import Change, Op
 from tests.integration.scanning import Between, World, recorded
 
