@@ -337,10 +337,29 @@ class JournalSettings(Section):
     signing_key_file: str = Field("", description="Ed25519 key that signs the seals, PEM")
 
 
-class RestoreSettings(Section):
+MaybeAuth = Literal["", "client_credentials", "jwt", "refresh_token", "access_token"]
+
+
+class RestoreSettings(_Credentials):
     """Its own app and user, so that capture can stay read-only."""
 
-    auth: Later = Field("", description="empty: restoring is off")
+    auth: MaybeAuth = Field("", description="empty: restoring is off; else as in [salesforce]")
+    login_url: HttpsUrl = Field("", description="empty: that of [salesforce]")
+    folder: str = Field("plans", min_length=1, description="where plans are kept")
+    key_field: str = Field(
+        "", pattern=r"^(\w{1,80})?$", description="a text field that carries our key on records made anew"
+    )
+    bulk_from: int = Field(10_000, ge=1, description="records of an entity from which bulk jobs are used")
+    calls_per_minute: int = Field(
+        0, ge=0, description="API calls while writing; 0: as fast as the org answers"
+    )
+    max_api_calls_per_day: int = Field(0, ge=0, description="calls a day; 0: 20 % of the org's allowance")
+
+    @model_validator(mode="after")
+    def _whole(self) -> RestoreSettings:
+        if problems := [f"{key} is needed for auth = {self.auth}" for key in self.missing(self.auth)]:
+            raise ValueError("; ".join(problems))
+        return self
 
 
 class PollSettings(Section):
@@ -461,7 +480,7 @@ class Settings(BaseSettings):
         return self.log.kafka.topic_prefix or f"salesforce.{self.org.alias}"
 
 
-_PATHS = frozenset({"path", "state_path", "segments"})
+_PATHS = frozenset({"path", "state_path", "segments", "folder"})
 
 
 # -- showing them -------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from cdc.journal.late import Late
 from cdc.journal.needs import Need, write_needs
 from cdc.journal.ordinals import next_ordinal_held
 from cdc.journal.quarantine import QUARANTINE_TOPIC, Unread, unread, write_quarantine
+from cdc.journal.recovery import write_recovery
 from cdc.journal.rows import GAP_NAMES, NO_CHANNEL, Rows, by_channel, field_table, new_rows
 from cdc.journal.scans import Scans
 from cdc.journal.schemas import Schemas
@@ -63,7 +64,8 @@ class BatchWriter:
             self._missing(batch, rows, held)
         self._history(control, after)
         write_alerts(self._connection, self._org, control.alerts)
-        write_decisions(self._connection, control.decisions)
+        others = write_recovery(self._connection, self._org, control.decisions)
+        write_decisions(self._connection, others)
         save(self._connection, held, after)
         return after
 

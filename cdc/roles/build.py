@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from cdc.answer.definitions import definitions
+from cdc.answer import definitions as answer_sql
 from cdc.capture.options import CaptureOptions
 from cdc.journal.journal import DuckJournal
 from cdc.journal.manifests import signing_key
@@ -16,6 +16,7 @@ from cdc.log.kafka import KafkaLog, KafkaLogOptions
 from cdc.metrics import Metrics
 from cdc.ports.log import Log
 from cdc.ports.source import Source, Start
+from cdc.recover import definitions as recover_sql
 from cdc.settings import SalesforceSettings, Settings, duration_s
 from connectors.salesforce.budget import CallBudget
 from connectors.salesforce.grants import AuthMethod, Credentials
@@ -107,7 +108,7 @@ def make_journal(settings: Settings, **more: Any) -> DuckJournal:
         segments=settings.journal.segments,
         seal_records=settings.journal.seal_records,
         signing_key=signing_key(settings.journal.signing_key_file),
-        definitions=definitions(),
+        definitions=(*answer_sql.definitions(), *recover_sql.definitions()),
         **more,
     )
 

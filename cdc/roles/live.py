@@ -39,6 +39,7 @@ from cdc.roles.build import (
 )
 from cdc.roles.gauges import keep_gauges
 from cdc.roles.process import Life, Worker
+from cdc.roles.recovering import make_recovery
 from cdc.serve.app import Door, Runner, make_app, metrics_app
 from cdc.serve.auth import load_tokens
 from cdc.settings import Settings
@@ -177,6 +178,20 @@ def _reader(log: Log, followers: list[Follower], life: Life) -> Iterator[None]:
         worker.close()
 
 
+@contextlib.contextmanager
+def journal_alone(settings: Settings, log: Log) -> Iterator[Any]:
+    """The journal fed from the log, without API or capture: its reader. Errors: JournalLocked."""
+    life = Life()
+    life.begin()
+    with (
+        _journal(settings, log, life) as store,
+        _reader(log, [JournalFollower(store.journal, store.checkpoint)], life),
+    ):
+        yield store.journal.reader
+    if life.failure:
+        raise life.failure
+
+
 def _schema_text(log: Log) -> Any:
     return lambda schema_id: log.schema(SchemaId(schema_id))
 
@@ -204,14 +219,22 @@ async def _door(
         await runner.serve(metrics_app(metrics))
     else:
         tokens = load_tokens(settings.api.tokens_file, settings.api.token_file)
+        recovery = make_recovery(settings, log.publish, store.journal.reader, metrics, clock)
         door = Door(
-            store.journal.reader, tokens, metrics, request_baseline=request_baseline, journal=store.journal
+            store.journal.reader,
+            tokens,
+            metrics,
+            request_baseline=request_baseline,
+            journal=store.journal,
+            recovery=recovery,
         )
         runner = Runner(door, settings.api.listen)
         await runner.serve(make_app(door))
     try:
         yield
     finally:
+        if runner.door.recovery is not None:
+            await runner.door.recovery.close()
         await runner.close()
 
 

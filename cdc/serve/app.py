@@ -21,6 +21,8 @@ from cdc.errors import BadArgument, PortTaken
 from cdc.journal.journal import DuckJournal
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
+from cdc.recover.recovery import Recovery
+from cdc.serve.actions import ACTIONS, Action
 from cdc.serve.auth import Role, Tokens
 from cdc.serve.keeping import DEEDS
 from cdc.serve.openapi import document
@@ -42,6 +44,7 @@ class Door:
     ready: Callable[[], str] = lambda: ""
     request_baseline: Callable[[str], Awaitable[str]] | None = None
     journal: DuckJournal | None = None
+    recovery: Recovery | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -58,11 +61,16 @@ def make_app(door: Door) -> web.Application:
     for deed in DEEDS.values():
         app.router.add_route(deed.method, deed.path, _do(door, deed))
     app.router.add_post("/api/v1/baselines", _baseline(door))
+    for action in ACTIONS.values():
+        app.router.add_post(action.path, _act(door, action))
+    app.router.add_get("/api/v1/progress/{name}", _progress(door))
     return app
 
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 ROLES = {asked.path: asked.role for asked in (*QUESTIONS.values(), *DEEDS.values())} | {
+    **{action.path: action.role for action in ACTIONS.values()},
+    "/api/v1/progress/{name}": Role.VIEWER,
     "/api/v1/baselines": Role.OPERATOR,
     "/api/v1/alerts/stream": Role.VIEWER,
     "/api/v1/openapi.json": Role.VIEWER,
@@ -133,6 +141,44 @@ def _do(door: Door, deed: Question) -> Callable[[web.Request], Awaitable[web.Res
     return handler
 
 
+def _act(door: Door, action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(request: web.Request) -> web.Response:
+        given: dict[str, Any] = dict(request.match_info)
+        if request.can_read_body:
+            given |= await _body(request)
+        given.setdefault("by", f"api, role {_role(door, request)}")
+        if door.recovery is None:
+            return problem(409, "Conflict", "this process cannot restore: it has no journal of its own")
+        return web.json_response(await action.call(door.recovery, action.checked(given)))
+
+    return handler
+
+
+def _role(door: Door, request: web.Request) -> str:
+    role = door.tokens.role(request.headers.get("Authorization"))
+    return role.name.lower() if role else "none"
+
+
+def _progress(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(request: web.Request) -> web.Response:
+        if door.recovery is None:
+            return problem(404, "Not Found", "nothing long runs in this process")
+        return web.json_response(door.recovery.progress(request.match_info["name"]))
+
+    return handler
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    """The JSON object of a request. Errors: BadArgument."""
+    try:
+        body = await request.json()
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadArgument("the body is not JSON", where=request.path, do="send a JSON object") from error
+    if not isinstance(body, dict):
+        raise BadArgument("the body is not a JSON object", where=request.path)
+    return body
+
+
 async def _given(request: web.Request, question: Question) -> dict[str, Any]:
     """Parameters from path, query and JSON body. Errors: BadArgument naming the parameter."""
     given: dict[str, Any] = dict(request.match_info)
@@ -140,13 +186,7 @@ async def _given(request: web.Request, question: Question) -> dict[str, Any]:
         values = request.query.getall(key)
         given[key] = values if len(values) > 1 else values[0]
     if question.method == "POST":
-        try:
-            body = await request.json()
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise BadArgument("the body is not JSON", where=request.path, do="send a JSON object") from error
-        if not isinstance(body, dict):
-            raise BadArgument("the body is not a JSON object", where=request.path)
-        given |= body
+        given |= await _body(request)
     return question.checked(given)
 
 

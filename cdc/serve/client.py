@@ -46,6 +46,14 @@ def post(settings: Settings, path: str, body: Mapping[str, Any]) -> dict[str, An
     return dict(json.load(answer))
 
 
+def get(settings: Settings, path: str) -> dict[str, Any]:
+    """One JSON object of the running journal."""
+    answer = _send(settings, "GET", path, timeout_s=ASK_TIMEOUT_S)
+    if answer.status >= 300:
+        raise _told(answer, settings)
+    return dict(json.load(answer))
+
+
 def ask_running(
     settings: Settings, question: Question, given: Mapping[str, Any], timeout_s: float = ASK_TIMEOUT_S
 ) -> dict[str, Any]:

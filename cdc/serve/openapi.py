@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cdc import __version__
+from cdc.serve.actions import ACTIONS, Action
 from cdc.serve.keeping import DEEDS
 from cdc.serve.questions import ARROW, QUESTIONS, Parameter, Question
 
@@ -13,6 +15,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "texts": {"type": "array", "items": {"type": "string"}},
     "integer": {"type": "integer", "minimum": 0},
     "boolean": {"type": "boolean"},
+    "objects": {"type": "array", "items": {"type": "object"}},
 }
 _PROBLEM = {
     "description": "a problem document",
@@ -25,6 +28,16 @@ def document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for question in (*QUESTIONS.values(), *DEEDS.values()):
         paths.setdefault(question.path, {})[question.method.lower()] = _operation(question)
+    for action in ACTIONS.values():
+        paths.setdefault(action.path, {})["post"] = _action(action)
+    paths["/api/v1/progress/{name}"] = {
+        "get": {
+            "operationId": "progress",
+            "summary": "How far a long action is (role viewer)",
+            "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+            "responses": {"200": {"description": "its state"}, "401": _PROBLEM, "404": _PROBLEM},
+        }
+    }
     paths["/api/v1/alerts/stream"] = {
         "get": {
             "operationId": "alerts_stream",
@@ -97,6 +110,32 @@ def document() -> dict[str, Any]:
     }
 
 
+def _action(action: Action) -> dict[str, Any]:
+    body = [p for p in action.parameters if p.where == "body"]
+    return {
+        "operationId": action.name,
+        "summary": f"{action.text} (role {action.role.name.lower()})",
+        "parameters": [_parameter(p) for p in action.parameters if p.where == "path"],
+        "requestBody": {
+            "required": any(p.required for p in body),
+            "content": {"application/json": {"schema": _body(body)}},
+        },
+        "responses": {
+            "200": {"description": "what was done, or the name to ask for its progress"},
+            **dict.fromkeys(("400", "401", "403", "404", "409", "503"), _PROBLEM),
+        },
+    }
+
+
+def _body(parameters: Sequence[Parameter]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {p.name: _KINDS[p.kind] for p in parameters},
+        "required": [p.name for p in parameters if p.required],
+        "additionalProperties": False,
+    }
+
+
 def _operation(question: Question) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": question.name,
@@ -117,16 +156,7 @@ def _operation(question: Question) -> dict[str, Any]:
     if body:
         operation["requestBody"] = {
             "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {p.name: _KINDS[p.kind] for p in body},
-                        "required": [p.name for p in body if p.required],
-                        "additionalProperties": False,
-                    }
-                }
-            },
+            "content": {"application/json": {"schema": _body(body)}},
         }
     return operation
 

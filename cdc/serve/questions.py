@@ -18,6 +18,7 @@ from cdc.answer.differences import GROUPS, diff
 from cdc.answer.tables import arrow_table
 from cdc.answer.tree import tree
 from cdc.errors import BadArgument
+from cdc.recover import show as recovery
 from cdc.serve.auth import Role
 
 ROWS_MAX = 10_000
@@ -32,7 +33,7 @@ class Parameter:
 
     name: str
     text: str
-    kind: Literal["text", "texts", "integer", "boolean"] = "text"
+    kind: Literal["text", "texts", "integer", "boolean", "objects"] = "text"
     where: Literal["path", "query", "body"] = "query"
     required: bool = False
     argument: str = ""
@@ -52,6 +53,10 @@ class Parameter:
             if str(value).lower() not in ("true", "false"):
                 raise BadArgument(f"{self.name} is neither true nor false: {value!r:.60}")
             return str(value).lower() == "true"
+        if self.kind == "objects":
+            if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+                raise BadArgument(f"{self.name} is not a list of objects")
+            return value
         if self.kind == "texts":
             values = value if isinstance(value, list) else [value]
             if not all(isinstance(v, str) for v in values):
@@ -126,6 +131,8 @@ _RECORD = Parameter("record_id", "15 or 18 characters", where="path", required=T
 _WHERE = Parameter("where", "only records that meet a condition, like StageName = 'Closed Won'")
 _LIMIT = Parameter("limit", f"rows, at most {ROWS_MAX}", kind="integer")
 _CURSOR = Parameter("cursor", "the `next` of the answer before")
+_INCIDENT = Parameter("incident_id", "of an incident or an alert", where="path", required=True)
+_RESTORE = Parameter("restore_id", "of a restore", where="path", required=True)
 
 QUESTIONS: dict[str, Question] = {
     q.name: q
@@ -238,6 +245,50 @@ QUESTIONS: dict[str, Question] = {
             past.alerts,
             (_LIMIT, _CURSOR),
         ),
+        Question(
+            "incidents",
+            "/api/v1/incidents",
+            "Incidents, the newest first",
+            recovery.incidents,
+            (Parameter("state", "only those open, acknowledged, closed or merged"), _LIMIT),
+        ),
+        Question(
+            "incident",
+            "/api/v1/incidents/{incident_id}",
+            "One incident: what is meant, and its restores",
+            recovery.incident,
+            (_INCIDENT,),
+        ),
+        Question(
+            "blast",
+            "/api/v1/incidents/{incident_id}/blast",
+            "Its blast radius: records, fields, owners, money, children, later edits, linked episodes",
+            recovery.blast,
+            (_INCIDENT,),
+        ),
+        Question("restores", "/api/v1/restores", "Restores, the newest first", recovery.restores, (_LIMIT,)),
+        Question(
+            "restore",
+            "/api/v1/restores/{restore_id}",
+            "One restore: its plan in numbers, and what became of its records",
+            recovery.restore,
+            (_RESTORE,),
+        ),
+        Question(
+            "plan_rows",
+            "/api/v1/restores/{restore_id}/plan",
+            "The plan field by field: before, bad, now, what is done and why",
+            recovery.plan_rows,
+            (_RESTORE, Parameter("decision", "only rows decided so, like conflict"), _LIMIT, _CURSOR),
+        ),
+        Question(
+            "restore_records",
+            "/api/v1/restores/{restore_id}/records",
+            "What a restore wrote, record by record; what went wrong first",
+            recovery.restore_records,
+            (_RESTORE, Parameter("result", "only records that ended so, like failed"), _LIMIT),
+        ),
+        Question("drills", "/api/v1/drills", "Drills and what they measured", recovery.drills, (_LIMIT,)),
         Question(
             "query",
             "/api/v1/query",

@@ -50,10 +50,15 @@ SELECT * REPLACE (
 FROM store.alerts
 QUALIFY row_number() OVER (PARTITION BY alert_id ORDER BY version DESC) = 1;
 
--- One incident for each alert. Acknowledged by the last decision about it that was not taken back.
+-- Every incident: the latest version of those that were opened, and one for each alert that none was opened for.
+-- Acknowledged by the last decision about its alert that was not taken back.
 CREATE OR REPLACE VIEW main.incidents AS
 WITH
-opened AS (SELECT alert_id, min(decided_at) AS opened_at FROM store.alerts GROUP BY alert_id),
+opened AS (
+    SELECT * FROM store.incidents
+    QUALIFY row_number() OVER (PARTITION BY incident_id ORDER BY version DESC) = 1
+),
+decided AS (SELECT alert_id, min(decided_at) AS opened_at FROM store.alerts GROUP BY alert_id),
 acknowledged AS (
     SELECT alert_id, by_whom, "at"
     FROM store.decisions
@@ -61,25 +66,44 @@ acknowledged AS (
     QUALIFY row_number() OVER (PARTITION BY alert_id ORDER BY "at" DESC, seq DESC, kind) = 1 AND kind = 'ack'
 )
 SELECT
-    alerts.alert_id AS incident_id, org, alerts.alert_id AS alert_id, title, severity,
+    coalesce(o.incident_id, a.alert_id) AS incident_id, coalesce(o.org, a.org) AS org,
+    coalesce(o.alert_id, a.alert_id) AS alert_id, coalesce(o.title, a.title) AS title, a.severity AS severity,
     CASE
-        WHEN state = 'closed' THEN 'closed'
-        WHEN state = 'merged' THEN 'merged'
-        WHEN by_whom IS NOT NULL THEN 'acknowledged'
+        WHEN o.state = 'closed' THEN 'closed'
+        WHEN o.state IS NULL AND a.state = 'closed' THEN 'closed'
+        WHEN a.state = 'merged' THEN 'merged'
+        WHEN k.by_whom IS NOT NULL THEN 'acknowledged'
         ELSE 'open'
     END AS state,
-    opened_at, first_change_at, last_change_at, by_whom AS acknowledged_by, "at" AS acknowledged_at
-FROM main.alerts
-JOIN opened ON opened.alert_id = alerts.alert_id
-LEFT JOIN acknowledged ON acknowledged.alert_id = alerts.alert_id;
+    coalesce(o.opened_at, d.opened_at) AS opened_at, a.first_change_at AS first_change_at,
+    a.last_change_at AS last_change_at, k.by_whom AS acknowledged_by, k."at" AS acknowledged_at,
+    o.note AS note, o.contained_at AS contained_at, o.scope::JSON AS scope
+FROM main.alerts a
+FULL JOIN opened o ON o.alert_id = a.alert_id
+LEFT JOIN decided d ON d.alert_id = a.alert_id
+LEFT JOIN acknowledged k ON k.alert_id = a.alert_id;
 
 CREATE OR REPLACE VIEW main.restores AS
-SELECT * EXCLUDE (version) FROM store.restores
+SELECT * EXCLUDE (version) REPLACE (counts::JSON AS counts) FROM store.restores
 QUALIFY row_number() OVER (PARTITION BY restore_id ORDER BY version DESC) = 1;
 
+-- What was written, record by record, with what became of it; an intention without a result has none yet.
 CREATE OR REPLACE VIEW main.restore_records AS
-SELECT * EXCLUDE (version) FROM store.restore_records
-QUALIFY row_number() OVER (PARTITION BY restore_id, entity, record_id, field ORDER BY version DESC) = 1;
+WITH latest AS (
+    SELECT * FROM store.restore_records
+    QUALIFY row_number() OVER (PARTITION BY restore_id, entity, record_id, kind ORDER BY version DESC, written_at DESC) = 1
+),
+written AS (
+    SELECT restore_id, entity, record_id, kind, arg_max(fields, written_at) AS fields
+    FROM store.restore_records
+    WHERE version = 1
+    GROUP BY ALL
+)
+SELECT latest.* EXCLUDE (version, fields), written.fields AS fields
+FROM latest LEFT JOIN written USING (restore_id, entity, record_id, kind);
+
+CREATE OR REPLACE VIEW main.drills AS
+SELECT * FROM store.drills;
 
 -- The chain of seals. `is_live`: its rows are read from its own files, not from those of one that replaced it.
 CREATE OR REPLACE VIEW main.seals AS

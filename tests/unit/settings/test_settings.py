@@ -77,7 +77,6 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("[log]\nretention = 'a week'", r"is not a duration"),
         ("[log.kafka]\npartitions = 0", r"partitions: must be greater than or equal to 1, not 0"),
         ("[api]\nlisten = '0.0.0.0:8484'", r"may leave the loopback range only with tokens_file"),
-        ("[restore]\nauth = 'jwt'", r"restore\.auth: is not in this version"),
         ("[nonsense]\nx = 1", r"nonsense is not a setting"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Undoing: incident, blast radius, plan, apply, verify, drill, report."""

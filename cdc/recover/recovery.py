@@ -1,0 +1,388 @@
+"""Everything a person decides about recovery, in one place: the console, the API and the command line all call this.
+
+What only reads is in `show.py` and `blast.py`. Here are the actions: each is told in the log, with who asked.
+Long ones (plan, apply, verify) run beside the answers; `progress` says how far they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cdc.errors import BadArgument, CdcError, NotFound
+from cdc.ports.org import Org
+from cdc.ports.orgwriter import OrgWriter
+from cdc.recover.apply import Apply, ApplyOptions, Progress
+from cdc.recover.guard import refuse_while_growing
+from cdc.recover.incidents import Incident, by_hand, find, narrowed, widened
+from cdc.recover.ledger import Ledger
+from cdc.recover.plan import PlanOptions, make_plan
+from cdc.recover.planfile import Plan, checked, load_plan, save_plan
+from cdc.recover.restores import Restore, restore_of
+from cdc.recover.scope import Filter
+from cdc.recover.statements import sql
+from cdc.recover.verify import Verdict, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The org with the restoring user's login: its own app and user, so that capture can stay read-only."""
+
+    org: Org
+    writer: OrgWriter
+    user_id: str
+
+
+Connect = Callable[[], AbstractAsyncContextManager[Connected]]
+
+
+@dataclass(slots=True)
+class Work:
+    """A long action: `state` is working, done or failed."""
+
+    what: str
+    state: str = "working"
+    doing: str = ""
+    done: int = 0
+    total: int = 0
+    left_s: float | None = None
+    began_s: float = field(default_factory=time.monotonic)
+    results: dict[str, int] = field(default_factory=dict)
+    error: str = ""
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def as_json(self) -> dict[str, Any]:
+        names = ("what", "state", "doing", "done", "total", "left_s", "results", "error", "answer")
+        return {name: getattr(self, name) for name in names}
+
+    def say(self, doing: str, done: int, total: int) -> None:
+        self.doing, self.done, self.total = doing, done, total
+
+
+class Recovery:
+    """Errors of every action: NotFound, BadArgument, LogUnavailable; those that ask the org also its own."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        folder: Path,
+        connect: Connect | None,
+        *,
+        plan_options: PlanOptions | None = None,
+        apply_options: ApplyOptions | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._folder = folder
+        self._connect = connect
+        self._plan_options = plan_options or PlanOptions()
+        self._apply_options = apply_options or ApplyOptions()
+        self._works: dict[str, Work] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- incidents -----------------------------------------------------------------------------------------
+
+    async def open_incident(
+        self,
+        *,
+        by: str,
+        alert_id: str = "",
+        filters: Sequence[Filter] = (),
+        fields: Sequence[str] = (),
+        title: str = "",
+    ) -> dict[str, Any]:
+        """From an alert, or by hand from filters; `fields` are what is put back of those changes (none: all)."""
+        if alert_id:
+            incident = await self._find(alert_id)
+            if incident.version == 0:
+                incident = incident.next(title=title or incident.title)
+        else:
+            incident = by_hand(filters, title=title, fields=fields, opened_at=await self._org_now())
+        return await self._keep(incident, by)
+
+    async def narrow(
+        self, incident_id: str, *, by: str, only: Sequence[Filter] = (), without: Sequence[Filter] = ()
+    ) -> dict[str, Any]:
+        """Mean less: only what `only` matches too, nothing that `without` matches."""
+        return await self._keep(narrowed(await self._find(incident_id), only, without), by)
+
+    async def widen(self, incident_id: str, more: Sequence[Filter], *, by: str) -> dict[str, Any]:
+        """Mean more: what `more` matches too."""
+        return await self._keep(widened(await self._find(incident_id), more), by)
+
+    async def contain(self, incident_id: str, *, by: str, note: str = "") -> dict[str, Any]:
+        """Say that what caused it was stopped; applying is allowed from then on, unless it goes on."""
+        incident = await self._find(incident_id)
+        return await self._keep(
+            incident.next(contained_at=await self._org_now(), note=note or incident.note), by
+        )
+
+    async def close_incident(self, incident_id: str, *, by: str, note: str = "") -> dict[str, Any]:
+        incident = await self._find(incident_id)
+        return await self._keep(incident.next(state="closed", note=note or incident.note), by)
+
+    # -- restores ------------------------------------------------------------------------------------------
+
+    async def plan(self, incident_id: str, *, by: str, delete_created: bool = False) -> Plan:
+        """The plan of an incident, as a file and a row. Nothing is written to the org."""
+        return await self._plan(incident_id, by, delete_created, Work("plan"))
+
+    def start_plan(self, incident_id: str, *, by: str, delete_created: bool = False) -> str:
+        """As `plan`, beside the answers; returns the name to ask `progress` for."""
+        work = Work("plan")
+
+        async def run() -> Mapping[str, Any]:
+            plan = await self._plan(incident_id, by, delete_created, work)
+            return {"restore_id": plan.restore_id, "hash": plan.hash}
+
+        return self._start(f"plan-{incident_id}", work, run)
+
+    async def _plan(self, incident_id: str, by: str, delete_created: bool, work: Work) -> Plan:
+        incident = await self._find(incident_id)
+        options = PlanOptions(delete_created, self._plan_options.bulk_from)
+        async with self._connected() as org:
+            draft = await make_plan(self._ledger.reader, org.org, incident, options, say=work.say)
+            draft.facts["user_id"] = org.user_id
+        return await self._kept_plan(draft.rows, draft.facts, by)
+
+    async def _kept_plan(self, rows: Any, facts: dict[str, Any], by: str) -> Plan:
+        facts["planned_at"] = await self._org_now()
+        plan = await asyncio.to_thread(save_plan, self._folder, rows, facts)
+        restore = Restore(
+            restore_id=plan.restore_id,
+            incident_id=facts["incident_id"],
+            kind=facts.get("kind", "incident"),
+            plan_hash=plan.hash,
+            plan_file=str(plan.path),
+            user_id=facts["user_id"],
+            planned_at=facts["planned_at"],
+            as_of_seq=facts["as_of_seq"],
+            records=facts["records"],
+            counts={"planned_calls": facts["api_calls"]},
+        )
+        await self._tell("restore", restore.restore_id, restore.detail(), by)
+        await self._ledger.read_back(
+            "restore_version", {"restore_id": restore.restore_id, "version": restore.version}
+        )
+        return plan
+
+    async def apply(
+        self,
+        restore_id: str,
+        typed_hash: str,
+        *,
+        by: str,
+        force: bool = False,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        stop: asyncio.Event | None = None,
+    ) -> Restore:
+        """Write a plan, or go on with one that was stopped. `typed_hash` is the plan's, or its first 12 characters."""
+        plan, restore, incident = await self._to_apply(restore_id, typed_hash)
+        if not force:
+            await asyncio.to_thread(self._refuse_growing, incident)
+        async with self._connected() as org:
+            await self._tell("restore", restore_id, restore.next().detail(), by)
+            run = Apply(
+                plan,
+                restore.next(),
+                org.org,
+                org.writer,
+                self._ledger,
+                self._apply_options,
+                user_id=org.user_id,
+                stop=stop,
+                clock=self._ledger.clock,
+                on_progress=on_progress,
+            )
+            return await run.run()
+
+    async def start_apply(self, restore_id: str, typed_hash: str, *, by: str, force: bool = False) -> str:
+        """As `apply`, beside the answers, once it is sure that it may begin."""
+        _, _, incident = await self._to_apply(restore_id, typed_hash)
+        if not force:
+            await asyncio.to_thread(self._refuse_growing, incident)
+        work = Work("apply")
+
+        def say(progress: Progress) -> None:
+            work.say("writing", progress.done, progress.total)
+            work.results = dict(progress.results)
+            work.left_s = progress.left_s(time.monotonic())
+
+        async def run() -> Mapping[str, Any]:
+            done = await self.apply(
+                restore_id, typed_hash, by=by, force=force, on_progress=say, stop=work.stop
+            )
+            return {"state": done.state, "reason": done.reason, "counts": dict(done.counts)}
+
+        return self._start(restore_id, work, run)
+
+    async def verify(self, restore_id: str, *, by: str) -> Verdict:
+        """Org against plan, field by field; closes the incident when nothing is left."""
+        with self._ledger.reader() as reader:
+            restore = restore_of(reader, restore_id)
+        plan = await asyncio.to_thread(load_plan, restore.plan_file)
+        async with self._connected() as org:
+            verdict = await verify(plan, restore, org.org, self._ledger)
+        changed = restore.next(
+            state="verified" if verdict.good else "differs", counts={"verdict": verdict.summary()}
+        )
+        await self._tell("restore", restore_id, changed.detail(), by)
+        if verdict.good and restore.incident_id:
+            incident = await self._find(restore.incident_id)
+            if incident.state != "closed":
+                await self._keep(incident.next(state="closed", note=f"restored by {restore_id}"), by)
+        return verdict
+
+    async def undo(self, restore_id: str, *, by: str) -> Plan:
+        """A plan that takes a restore back: its own changes are an incident too."""
+        with self._ledger.reader() as reader:
+            restore = restore_of(reader, restore_id)
+            keys = [
+                row[0]
+                for row in reader.execute(sql("own_transactions"), {"restore_id": restore_id}).fetchall()
+            ]
+        if not keys:
+            raise NotFound(
+                "no change of this restore has been recorded yet",
+                where=restore_id,
+                do="wait until capture has seen it, or apply it first",
+            )
+        incident = by_hand(
+            [Filter(transactions=tuple(keys), users=(restore.user_id,) if restore.user_id else ())],
+            title=f"undo of {restore_id}",
+            fields=(),
+            opened_at=await self._org_now(),
+        )
+        await self._keep(incident, by)
+        return await self.plan(incident.incident_id, by=by, delete_created=True)
+
+    def start_verify(self, restore_id: str, *, by: str) -> str:
+        """As `verify`, beside the answers."""
+
+        async def run() -> Mapping[str, Any]:
+            verdict = await self.verify(restore_id, by=by)
+            return {"good": verdict.good, **verdict.as_json()}
+
+        return self._start(f"verify-{restore_id}", Work("verify"), run)
+
+    def start_undo(self, restore_id: str, *, by: str) -> str:
+        """As `undo`, beside the answers."""
+
+        async def run() -> Mapping[str, Any]:
+            plan = await self.undo(restore_id, by=by)
+            return {"restore_id": plan.restore_id, "hash": plan.hash}
+
+        return self._start(f"undo-{restore_id}", Work("plan"), run)
+
+    # -- long actions --------------------------------------------------------------------------------------
+
+    def progress(self, name: str) -> dict[str, Any]:
+        """How far a long action of this process is. Errors: NotFound."""
+        work = self._works.get(name)
+        if work is None:
+            raise NotFound(
+                "nothing of this name runs or has run in this process",
+                where=name[:60],
+                do="see `cdc restore list`",
+            )
+        return work.as_json()
+
+    def stop(self, name: str) -> dict[str, Any]:
+        """Ask a long action to stop after its batch; it can be resumed."""
+        answer = self.progress(name)
+        self._works[name].stop.set()
+        return answer
+
+    async def close(self) -> None:
+        """Stop what runs, after its batch."""
+        for work in self._works.values():
+            work.stop.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=30)
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(self, name: str, work: Work, run: Callable[[], Awaitable[Mapping[str, Any]]]) -> str:
+        held = self._works.get(name)
+        if held is not None and held.state == "working":
+            raise BadArgument("it runs already", where=name, do="see its progress, or stop it first")
+        self._works[name] = work
+
+        async def whole() -> None:
+            try:
+                work.answer = await run()
+                work.state = "done"
+            except CdcError as error:
+                work.state, work.error = "failed", error.sentence()
+            except Exception as error:
+                work.state, work.error = "failed", f"something unforeseen: {type(error).__name__}: {error}"
+
+        task = asyncio.create_task(whole(), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return name
+
+    # -- parts ---------------------------------------------------------------------------------------------
+
+    async def _to_apply(self, restore_id: str, typed_hash: str) -> tuple[Plan, Restore, Incident | None]:
+        with self._ledger.reader() as reader:
+            restore = restore_of(reader, restore_id)
+            incident = find(reader, restore.incident_id) if restore.incident_id else None
+        plan = await asyncio.to_thread(load_plan, restore.plan_file)
+        if plan.hash != restore.plan_hash:
+            raise BadArgument(
+                "the plan's file is not the one that was made: nothing was written",
+                where=str(plan.path),
+                do="plan again",
+            )
+        checked(plan, typed_hash)
+        return plan, restore, incident
+
+    def _refuse_growing(self, incident: Incident | None) -> None:
+        if incident is not None:
+            with self._ledger.reader() as reader:
+                refuse_while_growing(reader, incident)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connected]:
+        if self._connect is None:
+            raise BadArgument(
+                "restoring is off: there is no login to write with",
+                where="[restore] auth",
+                do="give restoring an app and a user of its own in the settings",
+            )
+        async with self._connect() as connected:
+            yield connected
+
+    async def _find(self, incident_id: str) -> Incident:
+        def look() -> Incident:
+            with self._ledger.reader() as reader:
+                return find(reader, incident_id)
+
+        return await asyncio.to_thread(look)
+
+    async def _keep(self, incident: Incident, by: str) -> dict[str, Any]:
+        await self._tell("incident", incident.incident_id, incident.detail(), by)
+        await self._ledger.read_back(
+            "incident_version", {"incident_id": incident.incident_id, "version": incident.version}
+        )
+        return incident.detail()
+
+    async def _tell(self, kind: str, key: str, detail: Mapping[str, Any], by: str) -> None:
+        at = await self._org_now()
+        await asyncio.to_thread(self._ledger.tell, kind, key, detail, by=by, at=at)
+
+    async def _org_now(self) -> int:
+        """The newest org time the journal knows: facts go by event time."""
+
+        def look() -> int:
+            with self._ledger.reader() as reader:
+                row = reader.execute(sql("newest")).fetchone()
+            return int(row[0] or 0) if row else 0
+
+        return await asyncio.to_thread(look) or self._ledger.clock.wall_ms()

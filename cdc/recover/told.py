@@ -1,0 +1,71 @@
+"""Plans and verdicts as lines for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_WORDS = {
+    "revert": "to put back",
+    "already": "as before already",
+    "follows": "set by the org itself",
+    "conflict": "changed since, left alone",
+    "left": "left, unless asked",
+    "impossible": "cannot be put back",
+}
+
+
+def plan_lines(facts: Mapping[str, Any]) -> list[str]:
+    """What a plan says, the hash last: what apply asks for."""
+    lines = [f"plan {facts['restore_id']} of {facts['incident_id']}: {facts['title']} ({facts['state']})"]
+    lines += [f"  {one}" for one in facts["meant"]]
+    lines.append("")
+    for count in facts["counts"]:
+        what = _WORDS.get(count["decision"], count["decision"])
+        fields = f", {count['rows']:,} fields" if count["action"] in ("UPDATE", "REPARENT") else ""
+        lines.append(f"  {count['entity']} {count['action']}: {count['records']:,} records{fields} {what}")
+    for reason in [r for r in facts["reasons"] if r["decision"] in ("conflict", "impossible", "left")][:12]:
+        lines.append(f"    {reason['records']:,} {reason['entity']}: {reason['reason']}")
+    lines.append("")
+    lines.append(
+        f"  {facts['api_calls']:,} API calls ({facts['batches']:,} batches, {facts['bulk_jobs']:,} jobs), "
+        f"about {_time(facts['estimate_s'])}"
+    )
+    for one in facts["automation"][:20]:
+        lines.append(f"  active {one['kind']} {one['name']} on {one['entity']}: may {one['may']}")
+    lines += [f"  {one}" for one in facts["automation_unread"]]
+    lines.append(f"  hash {facts['hash']}")
+    return lines
+
+
+def verdict_lines(verdict: Mapping[str, Any]) -> list[str]:
+    """What a verification found."""
+    lines = [f"{verdict['equal']:,} of {verdict['fields']:,} as planned"]
+    lines += [
+        f"  differs: {d['entity']} {d['record_id']} {d['field'] or ''}: {d['now']!r}, planned {d['planned']!r}"
+        for d in verdict["differs"][:20]
+    ]
+    lines += [
+        f"  left: {one['records']:,} {one['entity']} {one['kind']} {one['result']}: {one['error'] or ''}"
+        for one in verdict["left"][:20]
+    ]
+    lines.append(f"{verdict['own_changes']:,} events of the stream are the restore's own")
+    for one in verdict["slipped"][:20]:
+        lines.append(
+            f"  slipped in: {one['entity']} {one['record_id']} {one['field']}: {one['user_id']} wrote "
+            f"{one['theirs']!r} just before our {one['ours']!r}"
+        )
+    for one in verdict["side_effects"][:20]:
+        lines.append(
+            f"  side effect: {one['kind']} of {one['entity']}{'.' + one['field'] if one['field'] else ''} "
+            f"on {one['records']:,} records"
+        )
+    if verdict["strangers"]:
+        lines.append(f"  strangers under our client name: {len(verdict['strangers']):,} changes")
+    if not verdict["streamed"]:
+        lines.append("the stream has not got past the restore yet: what came between may be missing here")
+    return lines
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"

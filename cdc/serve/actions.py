@@ -1,0 +1,218 @@
+"""What can be done about incidents and restores, once: its address, its parameters, who may, and what does it.
+
+Routed and described like the questions. An action that takes long answers at once with `progress`, a name to
+ask `/api/v1/progress/{name}` for. `by` says who asked; it is kept with what was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from cdc.recover.recovery import Recovery
+from cdc.recover.scope import Filter, filter_of
+from cdc.serve.auth import Role
+from cdc.serve.questions import Parameter, Question
+
+Given = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`call(recovery, given)` does it and gives JSON values. Always a POST."""
+
+    name: str
+    path: str
+    text: str
+    role: Role
+    call: Callable[[Recovery, dict[str, Any]], Awaitable[dict[str, Any]]]
+    parameters: tuple[Parameter, ...] = ()
+
+    def checked(self, given: Given) -> dict[str, Any]:
+        """Parameters as their kinds. Errors: BadArgument for an unknown, missing or unfit one."""
+        like = Question(self.name, self.path, self.text, _never, self.parameters)
+        return like.checked(given)
+
+    def address(self, given: Given) -> tuple[str, dict[str, Any]]:
+        """Path and body for the API."""
+        path, body = self.path, {}
+        for name, value in given.items():
+            if "{" + name + "}" in path:
+                path = path.replace("{" + name + "}", quote(str(value), safe=""))
+            else:
+                body[name] = value
+        return path, body
+
+
+def _never(*_: Any, **__: Any) -> Any:
+    raise AssertionError("an action is not asked like a question")
+
+
+# -- what each does -------------------------------------------------------------------------------------------
+
+
+async def _open(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    filters = _filters(given.pop("filters", []))
+    return await recovery.open_incident(filters=filters, **given)
+
+
+async def _narrow(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    only, without = _filters(given.pop("only", [])), _filters(given.pop("without", []))
+    return await recovery.narrow(given["incident_id"], only=only, without=without, by=given["by"])
+
+
+async def _widen(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return await recovery.widen(given["incident_id"], _filters(given["filters"]), by=given["by"])
+
+
+async def _contain(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return await recovery.contain(**given)
+
+
+async def _close(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return await recovery.close_incident(**given)
+
+
+async def _plan(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return {"progress": recovery.start_plan(**given)}
+
+
+async def _apply(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    typed = given.pop("hash")
+    return {"progress": await recovery.start_apply(typed_hash=typed, **given)}
+
+
+async def _stop(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return recovery.stop(given["restore_id"])
+
+
+async def _verify(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return {"progress": recovery.start_verify(**given)}
+
+
+async def _undo(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return {"progress": recovery.start_undo(**given)}
+
+
+def _filters(given: list[dict[str, Any]]) -> tuple[Filter, ...]:
+    return tuple(filter_of(one) for one in given)
+
+
+# -- the table ------------------------------------------------------------------------------------------------
+
+_INCIDENT = Parameter("incident_id", "of an incident or an alert", where="path", required=True)
+_RESTORE = Parameter("restore_id", "of a restore", where="path", required=True)
+_BY = Parameter("by", "who asks", where="body")
+_NOTE = Parameter("note", "why", where="body")
+
+ACTIONS: dict[str, Action] = {
+    a.name: a
+    for a in (
+        Action(
+            "open_incident",
+            "/api/v1/incidents/open",
+            "Open an incident from an alert, or by hand from filters",
+            Role.OPERATOR,
+            _open,
+            (
+                Parameter("alert_id", "of the alert", where="body"),
+                Parameter("filters", "which changes are meant; any of them", "objects", "body"),
+                Parameter("fields", "what is put back of them; none: all", "texts", "body"),
+                Parameter("title", "one sentence", where="body"),
+                _BY,
+            ),
+        ),
+        Action(
+            "narrow_incident",
+            "/api/v1/incidents/{incident_id}/narrow",
+            "Mean less",
+            Role.OPERATOR,
+            _narrow,
+            (
+                _INCIDENT,
+                Parameter("only", "filters that have to match too", "objects", "body"),
+                Parameter("without", "filters that must not", "objects", "body"),
+                _BY,
+            ),
+        ),
+        Action(
+            "widen_incident",
+            "/api/v1/incidents/{incident_id}/widen",
+            "Mean more",
+            Role.OPERATOR,
+            _widen,
+            (
+                _INCIDENT,
+                Parameter("filters", "what is meant besides", "objects", "body", required=True),
+                _BY,
+            ),
+        ),
+        Action(
+            "contain_incident",
+            "/api/v1/incidents/{incident_id}/contain",
+            "Say that what caused it was stopped",
+            Role.OPERATOR,
+            _contain,
+            (_INCIDENT, _NOTE, _BY),
+        ),
+        Action(
+            "close_incident",
+            "/api/v1/incidents/{incident_id}/close",
+            "Close it",
+            Role.OPERATOR,
+            _close,
+            (_INCIDENT, _NOTE, _BY),
+        ),
+        Action(
+            "plan_restore",
+            "/api/v1/incidents/{incident_id}/plan",
+            "Plan its restore; nothing is written to the org",
+            Role.OPERATOR,
+            _plan,
+            (
+                _INCIDENT,
+                Parameter("delete_created", "delete what it created", "boolean", "body"),
+                _BY,
+            ),
+        ),
+        Action(
+            "apply_restore",
+            "/api/v1/restores/{restore_id}/apply",
+            "Write a plan to the org, or go on with one that was stopped",
+            Role.ADMIN,
+            _apply,
+            (
+                _RESTORE,
+                Parameter("hash", "the plan's, or its first 12 characters", where="body", required=True),
+                Parameter("force", "although the burst may go on", "boolean", "body"),
+                _BY,
+            ),
+        ),
+        Action(
+            "stop_restore",
+            "/api/v1/restores/{restore_id}/stop",
+            "Stop writing after the batch in hand",
+            Role.OPERATOR,
+            _stop,
+            (_RESTORE, _BY),
+        ),
+        Action(
+            "verify_restore",
+            "/api/v1/restores/{restore_id}/verify",
+            "Compare the org with the plan; close the incident if nothing is left",
+            Role.OPERATOR,
+            _verify,
+            (_RESTORE, _BY),
+        ),
+        Action(
+            "undo_restore",
+            "/api/v1/restores/{restore_id}/undo",
+            "Plan to take a restore back",
+            Role.OPERATOR,
+            _undo,
+            (_RESTORE, _BY),
+        ),
+    )
+}
