@@ -94,6 +94,8 @@ def notes_of(reader: Any, entity: str, when: Moment) -> list[str]:
     newest = newest_org_time(reader)
     if when == Moment() and newest is not None:
         notes.append(f"now: everything recorded, up to {instant(newest)} of the org's time")
+    if when == Moment():
+        return notes
     sides = reader.execute(sql("boundary"), {"entity": entity, **when.parameters}).fetchone()
     if sides is not None and sides[0]:
         notes.append(f"{when.words()} cuts transaction {sides[2]} in two")

@@ -165,9 +165,7 @@ class BatchWriter:
         to_ms = max(min((ms for ms in came_ms if ms), default=from_ms), from_ms)
         self._stretches.ordinals_lost(first, last, from_ms, to_ms)
         reason = f"ordinals {first} to {last} were no longer in the log"
-        entities = self._connection.execute(
-            "SELECT DISTINCT entity FROM store.changes ORDER BY entity"
-        ).fetchall()
+        entities = self._connection.execute("SELECT entity FROM store.entities ORDER BY entity").fetchall()
         write_needs(self._connection, [Need(last, entity, None, from_ms, reason) for (entity,) in entities])
 
     # -- control records ----------------------------------------------------------------------------------

@@ -1,14 +1,23 @@
--- Where a moment cuts: the last change of an entity that counts and the first that does not.
-WITH sides AS (
-    SELECT seq, transaction_key, date_trunc('second', effective_at) AS second,
-        effective_at <= $t::TIMESTAMP AND seq < $c::BIGINT AS counts
+-- Where a moment cuts: the last change of an entity that counts and the first that does not. What they were is
+-- looked up behind it, so that few columns of many rows are read.
+WITH
+sides AS (
+    SELECT
+        max(seq) FILTER (effective_at <= $t::TIMESTAMP AND seq < $c::BIGINT) AS last_in,
+        min(seq) FILTER (NOT (effective_at <= $t::TIMESTAMP AND seq < $c::BIGINT)) AS first_out
     FROM store.changes
     WHERE entity = $entity AND fold_rank = 0
 ),
-last_in AS (SELECT arg_max({'key': transaction_key, 'second': second}, seq) AS side FROM sides WHERE counts),
-first_out AS (SELECT arg_min({'key': transaction_key, 'second': second}, seq) AS side FROM sides WHERE NOT counts)
+two AS (
+    SELECT seq, transaction_key AS key, date_trunc('second', effective_at) AS second
+    FROM store.changes
+    WHERE entity = $entity AND fold_rank = 0
+      AND seq IN (SELECT last_in FROM sides UNION ALL SELECT first_out FROM sides)
+)
 SELECT
-    coalesce(last_in.side.key = first_out.side.key, false) AS cuts_transaction,
-    coalesce(last_in.side.second = first_out.side.second, false) AS cuts_second,
-    last_in.side.key AS transaction_key
-FROM last_in, first_out;
+    coalesce(a.key = b.key, false) AS cuts_transaction,
+    coalesce(a.second = b.second, false) AS cuts_second,
+    a.key AS transaction_key
+FROM sides
+LEFT JOIN two a ON a.seq = last_in
+LEFT JOIN two b ON b.seq = first_out;

@@ -9,6 +9,13 @@ CREATE OR REPLACE MACRO answer.history(e, r, t, c) AS TABLE
 WITH
 items AS MATERIALIZED (FROM answer.items(e, r, r, 'infinity'::TIMESTAMP, answer.no_cut())),
 breaks AS (SELECT DISTINCT key FROM items WHERE breaks),
+recorded AS (
+    FROM store.changes WHERE entity = e AND record_id = r
+    UNION ALL
+    FROM store.changes s
+    WHERE s.entity = e AND s.record_id IN (SELECT b.record_id FROM store.broad_changes b WHERE b.entity = e)
+      AND s.record_id <> r AND (s.kind = 'GAP_OVERFLOW' OR contains(s.record_id, '*'))
+),
 changes AS (
     SELECT
         s.*,
@@ -16,9 +23,8 @@ changes AS (
             AS key,
         i.window_to,
         coalesce(i.role <> 'unsettled', s.fold_rank = 0) AS counts
-    FROM store.changes s
+    FROM recorded s
     LEFT JOIN items i ON i.seq = s.seq AND i.record_id = s.record_id AND (i.kind = 'ABSENT') = (s.kind = 'ABSENT')
-    WHERE s.entity = e AND (s.record_id = r OR s.kind = 'GAP_OVERFLOW' OR contains(s.record_id, '*'))
 ),
 said AS (
     SELECT f.field, f.value, f.known, ch.key, ch.counts, ch.window_to, ch.kind, ch.seq, ch.effective_at,

@@ -29,8 +29,8 @@ changed AS (
 -- Events about every record of the entity: wildcard ids and overflows.
 many AS (
     SELECT seq, kind, effective_at, effective_at <= t AND seq < c AS counts
-    FROM store.changes
-    WHERE entity = e AND (kind = 'GAP_OVERFLOW' OR contains(record_id, '*'))
+    FROM store.broad_changes
+    WHERE entity = e
 ),
 many_later AS (
     SELECT
@@ -125,7 +125,7 @@ record_holes AS (
 -- Times of a cut are those of the change it stands before.
 cut_time AS (
     SELECT least(t, (
-        SELECT min(effective_at) FROM store.changes WHERE seq >= c AND fold_rank = 0 AND c < answer.no_cut()
+        SELECT min(effective_at) FROM store.changes WHERE c < answer.no_cut() AND seq >= c AND fold_rank = 0
     )) AS t
 ),
 early AS (

@@ -44,7 +44,7 @@ reasoned AS (
     FROM grouped g CROSS JOIN answer.stopped(e)
 )
 SELECT
-    (SELECT any_value(org) FROM (SELECT org FROM store.changes WHERE entity = e LIMIT 1)) AS org,
+    (SELECT value FROM store.meta WHERE key = 'org') AS org,
     record_id,
     status,
     coalesce(fields, MAP {}) AS fields,

@@ -8,7 +8,7 @@ WITH placed AS (
         passed_to,
         CASE
             WHEN channel = '/data/' || regexp_replace(e, '__c$', '__') || 'ChangeEvent' THEN 1
-            WHEN channel IN (SELECT DISTINCT s.channel FROM store.changes s WHERE s.entity = e AND s.fold_rank = 0)
+            WHEN channel IN (SELECT s.channel FROM store.entity_channels s WHERE s.entity = e)
                 THEN 2
             WHEN starts_with(channel, '/data/') THEN 3
         END AS nearness

@@ -1,3 +1,21 @@
+-- Changes about every record of an entity: overflows and wildcard ids. Few, and asked for by every question.
+CREATE OR REPLACE VIEW store.broad_changes AS
+SELECT seq, entity, record_id, kind, effective_at
+FROM store.hot_changes
+WHERE kind = 'GAP_OVERFLOW' OR contains(record_id, '*')
+UNION ALL
+SELECT seq, entity, record_id, kind, effective_at FROM store.sealed_broad;
+
+-- The channels that an entity's events came on.
+CREATE OR REPLACE VIEW store.entity_channels AS
+SELECT DISTINCT entity, channel FROM store.hot_changes WHERE fold_rank = 0 AND channel IS NOT NULL
+UNION
+SELECT entity, unnest(channels) FROM store.sealed_entities;
+
+-- Every entity of which a change is held.
+CREATE OR REPLACE VIEW store.entities AS
+SELECT DISTINCT entity FROM store.hot_changes UNION SELECT entity FROM store.sealed_entities;
+
 -- The public views (contract, section 5), made anew at every open. `state_at`, `record_at` and the views of
 -- single entities are added by whoever opens the journal.
 CREATE OR REPLACE VIEW main.changes AS

@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from cdc.answer.definitions import definitions
 from cdc.change.order import READ_MARGIN_MS
-from cdc.journal.segment_views import make_views
+from cdc.journal.merging import merge
+from cdc.journal.segment_views import live_segments, make_views
+from cdc.journal.segments import Chain, adopt, seal_range
 from tests.unit.answer.model import FOREVER, Item, Journal, Said
 
 ORG = "acme"
@@ -36,6 +38,7 @@ def opened(read_margin_ms: int = READ_MARGIN_MS) -> duckdb.DuckDBPyConnection:
     sql = files("cdc.journal").joinpath("sql")
     for migration in sorted(sql.joinpath("migrations").iterdir(), key=lambda f: f.name):
         connection.execute(migration.read_text())
+    connection.execute("INSERT INTO store.meta VALUES ('org', ?)", [ORG])
     make_views(connection, "", ())
     connection.execute(sql.joinpath("views.sql").read_text())
     for statement in definitions(read_margin_ms):
@@ -44,8 +47,39 @@ def opened(read_margin_ms: int = READ_MARGIN_MS) -> duckdb.DuckDBPyConnection:
 
 
 def clear(connection: duckdb.DuckDBPyConnection) -> None:
-    for table in ("hot_changes", "hot_fields", "channels", "coverage", "jobs"):
+    tables = (
+        "hot_changes",
+        "hot_fields",
+        "channels",
+        "coverage",
+        "jobs",
+        "seals",
+        "sealed_broad",
+        "sealed_entities",
+    )
+    for table in tables:
         connection.execute(f"TRUNCATE store.{table}")
+    make_views(connection, "", ())
+
+
+def seal(connection: duckdb.DuckDBPyConnection, folder: str, *uptos: int) -> None:
+    """Seal what is hot up to each ordinal in turn, a segment each."""
+    chain = _chain(folder)
+    for upto in uptos:
+        written = seal_range(connection, chain, upto)
+        if written is not None:
+            adopt(connection, folder, *written)
+
+
+def merge_all(connection: duckdb.DuckDBPyConnection, folder: str) -> None:
+    """Every live segment in one."""
+    numbers = live_segments(connection)
+    if numbers:
+        adopt(connection, folder, *merge(connection, _chain(folder), numbers))
+
+
+def _chain(folder: str) -> Chain:
+    return Chain(folder, ORG, None, lambda: 0)
 
 
 def write(connection: duckdb.DuckDBPyConnection, journal: Journal, entity: str = ENTITY) -> None:

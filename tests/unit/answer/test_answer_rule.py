@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from random import Random
+from typing import Any
+
+import pytest
 
 from cdc.change.order import READ_MARGIN_MS
 from tests.unit.answer import recorded
@@ -18,6 +22,7 @@ from tests.unit.answer.model import Moment, Said, state
 FACTOR = int(os.environ.get("CDC_TEST_HISTORIES", "1"))
 AGAINST_TRUTH = 4_000 * FACTOR
 AGAINST_SQL = 40 * FACTOR
+AGAINST_LAYOUTS = 10 * FACTOR
 
 MARGIN_TOO_SMALL_MS = 1_000
 KNOWN_TO_BREAK_IT = (158, 526, 997, 1066)
@@ -57,6 +62,54 @@ def test_the_sql_answers_as_the_model_does() -> None:
         past = history(random, margin=READ_MARGIN_MS)
         recorded.clear(connection)
         recorded.write(connection, past.journal)
+        for moment in moments(random, past, times=2, cuts=1):
+            expected = state(past.journal, moment, READ_MARGIN_MS)
+            found = recorded.states(connection, moment.at, moment.cut)
+            assert found.keys() == expected.keys(), (seed, moment)
+            for record_id, said in expected.items():
+                assert comparable(found[record_id]) == comparable(said), (seed, moment, record_id)
+
+
+def sealed_half(connection: Any, folder: str, last: int) -> None:
+    recorded.seal(connection, folder, last // 2)
+
+
+def sealed_whole(connection: Any, folder: str, last: int) -> None:
+    recorded.seal(connection, folder, last)
+
+
+def sealed_in_four(connection: Any, folder: str, last: int) -> None:
+    recorded.seal(connection, folder, last // 4, last // 2, 3 * last // 4, last)
+
+
+def merged(connection: Any, folder: str, last: int) -> None:
+    sealed_in_four(connection, folder, last)
+    recorded.merge_all(connection, folder)
+
+
+def merged_and_hot(connection: Any, folder: str, last: int) -> None:
+    recorded.seal(connection, folder, last // 3, 2 * last // 3)
+    recorded.merge_all(connection, folder)
+
+
+LAYOUTS: tuple[Callable[[Any, str, int], None], ...] = (
+    sealed_half, sealed_whole, sealed_in_four, merged, merged_and_hot,
+)  # fmt: skip
+"""Where rows may be: each history is answered alike whatever is hot, sealed or merged."""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
+def test_the_sql_answers_as_the_model_does_wherever_the_rows_are(
+    layout: Callable[[Any, str, int], None], tmp_path: Path
+) -> None:
+    connection = recorded.opened()
+    for seed in range(AGAINST_LAYOUTS):
+        random = Random(seed)
+        past = history(random, margin=READ_MARGIN_MS)
+        folder = str(tmp_path / str(seed))
+        recorded.clear(connection)
+        recorded.write(connection, past.journal)
+        layout(connection, folder, max((i.seq for i in past.journal.items), default=0))
         for moment in moments(random, past, times=2, cuts=1):
             expected = state(past.journal, moment, READ_MARGIN_MS)
             found = recorded.states(connection, moment.at, moment.cut)

@@ -29,6 +29,7 @@ CREATE TABLE store.sealed_broad (
     number BIGINT NOT NULL,
     seq BIGINT NOT NULL,
     entity VARCHAR NOT NULL,
+    record_id VARCHAR NOT NULL,
     kind store.kind NOT NULL,
     effective_at TIMESTAMP NOT NULL
 );
