@@ -1,10 +1,11 @@
-"""Build step: makes the gRPC stubs from schemas/eventbus/v1/pubsub.proto; they are never committed.
+"""Build step: makes the gRPC stubs from schemas/eventbus/v1/pubsub.proto, and for a wheel the console; neither is committed.
 
 Runs as the wheel's build hook, and by hand as `python ops/build_stubs.py`.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ try:
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             make_stubs(Path(self.root))
+            script = Path(self.root) / "ops" / "console"
+            if version != "editable" and script.is_file():
+                subprocess.run(["bash", str(script)], check=True)
 
 except ImportError:  # run by hand in an environment without the build backend
     StubsHook = None  # type: ignore[assignment, misc, unused-ignore]

@@ -22,6 +22,7 @@ from cdc.journal.journal import DuckJournal
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
 from cdc.recover.recovery import Recovery
+from cdc.serve import console
 from cdc.serve.actions import ACTIONS, Action
 from cdc.serve.auth import Role, Tokens
 from cdc.serve.keeping import DEEDS
@@ -64,6 +65,7 @@ def make_app(door: Door) -> web.Application:
     for action in ACTIONS.values():
         app.router.add_post(action.path, _act(door, action))
     app.router.add_get("/api/v1/progress/{name}", _progress(door))
+    app.router.add_routes(console.routes())
     return app
 
 
@@ -83,7 +85,8 @@ def _guard(tokens: Tokens) -> Any:
     async def guard(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if request.path in OPEN_PATHS:
+        resource = request.match_info.route.resource
+        if request.path in OPEN_PATHS or (resource and resource.canonical in console.OPEN_RESOURCES):
             return await handler(request)
         role = tokens.role(request.headers.get("Authorization"))
         if role is None:
@@ -92,7 +95,6 @@ def _guard(tokens: Tokens) -> Any:
             )
             answer.headers["WWW-Authenticate"] = "Bearer"
             return answer
-        resource = request.match_info.route.resource
         needed = ROLES.get(resource.canonical if resource else "", Role.VIEWER)
         if role < needed:
             return problem(403, "Forbidden", f"this needs the role {needed.name.lower()}")

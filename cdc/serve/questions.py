@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cdc.answer import questions as past
 from cdc.answer.differences import GROUPS, diff
+from cdc.answer.rates import WAYS, rates
 from cdc.answer.tables import arrow_table
 from cdc.answer.tree import tree
 from cdc.errors import BadArgument
@@ -236,6 +237,18 @@ QUESTIONS: dict[str, Question] = {
                 _RECORD,
                 _AT,
                 _BEFORE,
+            ),
+        ),
+        Question(
+            "rates",
+            "/api/v1/rates",
+            "How many changes, when: by entity, kind or user, in buckets of time",
+            rates,
+            (
+                Parameter("minutes", "how far back", kind="integer"),
+                Parameter("by", f"one of {', '.join(WAYS)}"),
+                Parameter("entity", "only this entity"),
+                Parameter("until", "a time; without it, the newest org time known"),
             ),
         ),
         Question(
