@@ -31,6 +31,12 @@ class Metrics:
             channel,
             registry=r,
         )
+        self.silent_since = Gauge(
+            f"{_P}channel_silent_timestamp_seconds",
+            "When a channel was found silent that may be dead; 0: it is not",
+            channel,
+            registry=r,
+        )
         self.position_at = Gauge(
             f"{_P}position_timestamp_seconds", "When the stored position was obtained", channel, registry=r
         )

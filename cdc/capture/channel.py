@@ -5,6 +5,7 @@ What it does on each class of error (reliability.md, "Capture to Kafka"):
   RetryLater           pause with jitter, go on from the stored position, never from the tip
   DeliveryLimitReached growing pauses of at most 15 minutes
   PositionLost         a lost stretch from the last position to now, on from the oldest retained, repairs requested
+                       (of another transport: on from the tip, since what is retained was recorded already)
   ChannelStopped       this channel stops and says why; the others go on. It looks again in growing pauses of at
                        most 15 minutes: once somebody has removed the cause nobody has to restart anything
 """
@@ -34,7 +35,7 @@ from cdc.errors import (
 )
 from cdc.logs import Event, logger
 from cdc.ports.log import LogRecord
-from cdc.ports.source import Delivery, Start
+from cdc.ports.source import TRANSPORT_CHANGED, Delivery, Start
 from cdc.ports.types import Millis, ReplayId, SchemaId
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Channel:
     recorder: Recorder
     state: ChannelState = field(default_factory=ChannelState)
     _from_oldest: bool = False
+    _silent: bool = False  # nothing comes, until something does; a service that only answers does not end it
+    _left: PositionLost | None = None  # why a position of another transport is left, until the tip is followed
     _backoff: Backoff = field(default_factory=lambda: Backoff(first_s=RECONNECT_FIRST_S))
     _limited: Backoff = field(default_factory=lambda: Backoff(first_s=60.0, max_s=DELIVERY_LIMIT_PAUSE_MAX_S))
     _stopped: Backoff = field(default_factory=lambda: Backoff(first_s=60.0, max_s=STOPPED_PAUSE_MAX_S))
@@ -98,6 +101,8 @@ class Channel:
 
     def _start(self) -> ReplayId | Start:
         reached = self.recorder.writer.reached(self.name)
+        if self._left is not None:
+            return Start.LATEST
         if reached.position.replay_id is not None:
             return reached.position.replay_id
         if self._from_oldest:
@@ -110,8 +115,12 @@ class Channel:
         deliveries = self.recorder.source.deliveries(self.name, after)
         try:
             async for delivery in deliveries:
+                if self._left is not None:
+                    await self._begin_anew(self._left)
+                    self._left = None
                 await self._take(delivery)
-                if self.state.standing is not Standing.LIVE:
+                self._silent = self._silent and not (delivery.events or delivery.position)
+                if self.state.standing is not Standing.LIVE and not self._silent:
                     await self._opened(after)
                 self.state.heard_at = delivery.received_at
                 for backoff in (self._backoff, self._limited, self._stopped):
@@ -124,6 +133,8 @@ class Channel:
 
     async def _take(self, delivery: Delivery) -> None:
         self.recorder.metrics.last_keepalive.labels(self.name).set(delivery.received_at / 1000)
+        if not delivery.events and not delivery.position:
+            return  # somebody answers, and nothing is known to have been passed
         if not delivery.events:
             await self.recorder.put_soon(Keepalive(delivery, self.recorder.org_clock.latest))
             return
@@ -139,6 +150,7 @@ class Channel:
     async def _opened(self, after: ReplayId | Start) -> None:
         """It delivers: stretches during which the channel stood still are closed."""
         self.log.info(Event.CHANNEL_OPENED)
+        self.recorder.metrics.silent_since.labels(self.name).set(0)
         self.state = ChannelState(Standing.LIVE, self.state.heard_at)
         records: list[LogRecord] = []
         for told in self.recorder.holes.of_channel(self.name):
@@ -197,7 +209,10 @@ class Channel:
         self.recorder.metrics.resubscribes.labels(error.code or type(error).__name__).inc()
         pauses = self._limited if limited else self._backoff
         pause_s = pauses.pause_s(error.retry_after_s)
-        name = Event.CHANNEL_SILENT if isinstance(error, SourceSilent) else Event.CHANNEL_RETRY
+        name = Event.CHANNEL_RETRY
+        if isinstance(error, SourceSilent):
+            name, self._silent = Event.CHANNEL_SILENT, True
+            self.recorder.metrics.silent_since.labels(self.name).set(self.recorder.clock.wall_ms() / 1000)
         self.log.warning(name, error=error.sentence(), pause_s=round(pause_s, 1))
         await self._say(Standing.LIMITED if limited else Standing.RETRYING, error)
         return pause_s
@@ -238,6 +253,17 @@ class Channel:
         recorder.metrics.gaps.labels("position_lost").inc()
         recorder.metrics.resubscribes.labels(error.code or type(error).__name__).inc()
         recorder.metrics.errors.labels(type(error).__name__).inc()
+        if error.code == TRANSPORT_CHANGED:
+            self._left = error
+            return 0.0
+        await recorder.remember()  # everything retained comes again: what is known of it must be at hand
+        await self._begin_anew(error)
+        self._from_oldest = True
+        return self._backoff.pause_s()
+
+    async def _begin_anew(self, error: PositionLost) -> None:
+        """The old position is given up in one transaction with what is lost by that, and the request to repair it."""
+        recorder = self.recorder
         await recorder.put(Control(()))
         position = recorder.writer.reached(self.name).position
         until = max(await recorder.org_clock.ask(), position.passed_to)
@@ -254,10 +280,7 @@ class Channel:
         for told in recorder.holes.of_channel(self.name):
             control += recorder.holes.close(told["stretch_id"], until)
         control += recorder.scheduler.repairs(self.name, position.passed_to, error.sentence())
-        await recorder.remember()  # everything retained comes again: what is known of it must be at hand
         await recorder.put(Restart(self.name, control))
-        self._from_oldest = True
-        return self._backoff.pause_s()
 
     async def _say(self, standing: Standing, error: CdcError, control: Any = ()) -> None:
         """A change of standing or of trouble goes into the log, where other processes find it."""

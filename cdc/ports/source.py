@@ -13,6 +13,10 @@ COMETD_POSITION = b"cometd:"
 """What a replay position of CometD begins with: neither transport takes the other's for its own."""
 
 
+TRANSPORT_CHANGED = "transport.changed"
+"""Code of the PositionLost that a source raises for a position of the other transport."""
+
+
 class Start(Enum):
     """Where to begin on a channel for which no position is stored."""
 

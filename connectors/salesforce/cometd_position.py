@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple
 
 from cdc.errors import PositionLost
-from cdc.ports.source import COMETD_POSITION, Start
+from cdc.ports.source import COMETD_POSITION, TRANSPORT_CHANGED, Start
 from cdc.ports.types import Millis, ReplayId
 
 NEW_EVENTS = -1
@@ -51,8 +51,8 @@ def place_of(after: ReplayId | Start, channel: str, now: Millis) -> Place:
         raise PositionLost(
             "the stored position is of another transport, which CometD cannot resume from",
             where=channel,
-            do="reading resumes at the oldest event kept, and every entity of the channel is read anew",
-            code="transport.changed",
+            do="reading resumes at the tip, the stretch between is lost, and every entity of the channel is read anew",
+            code=TRANSPORT_CHANGED,
         )
     number = int(found[2])
     if not found[1]:

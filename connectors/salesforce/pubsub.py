@@ -24,9 +24,9 @@ from typing import Any, Protocol, TypeVar, cast
 import grpc
 import grpc.aio
 
-from cdc.errors import AuthExpired, CdcError, ChannelStopped, SourceUnavailable, Undecodable
+from cdc.errors import AuthExpired, CdcError, ChannelStopped, PositionLost, SourceUnavailable, Undecodable
 from cdc.ports.clock import Clock
-from cdc.ports.source import Delivery, SourceEvent, Start
+from cdc.ports.source import COMETD_POSITION, TRANSPORT_CHANGED, Delivery, SourceEvent, Start
 from cdc.ports.types import ReplayId, SchemaId
 from connectors.salesforce.connection import Connection
 from connectors.salesforce.error_codes import TRAILER, translate
@@ -91,6 +91,13 @@ class PubSubSource:
         refused at the start is renewed and the subscription made once more; refused later, it is renewed and
         AuthExpired raised, since only the caller knows where to resume.
         """
+        if not isinstance(after, Start) and after.startswith(COMETD_POSITION):
+            raise PositionLost(
+                "the stored position is of CometD, which Pub/Sub cannot resume from",
+                where=channel,
+                do="reading resumes at the tip, the stretch between is lost, and every entity of the channel is read anew",
+                code=TRANSPORT_CHANGED,
+            )
         await self._check(channel)
         token = await self._session.token()
         renewed = False
