@@ -1,7 +1,7 @@
 """One channel: take deliveries, see to their schemas, hand them on; come back after every kind of failure.
 
 What it does on each class of error (reliability.md, "Capture to Kafka"):
-  SourceSilent         said as an alarm of its own, then as RetryLater
+  SourceSilent         an alarm of its own, which stands until something comes; else as RetryLater
   RetryLater           pause with jitter, go on from the stored position, never from the tip
   DeliveryLimitReached growing pauses of at most 15 minutes
   PositionLost         a lost stretch from the last position to now, on from the oldest retained, repairs requested
@@ -71,7 +71,9 @@ class Channel:
     state: ChannelState = field(default_factory=ChannelState)
     _from_oldest: bool = False
     _silent: bool = False  # nothing comes, until something does; a service that only answers does not end it
-    _left: PositionLost | None = None  # why a position of another transport is left, until the tip is followed
+    _left: PositionLost | None = (
+        None  # why a position of another transport is left, until the tip is followed
+    )
     _backoff: Backoff = field(default_factory=lambda: Backoff(first_s=RECONNECT_FIRST_S))
     _limited: Backoff = field(default_factory=lambda: Backoff(first_s=60.0, max_s=DELIVERY_LIMIT_PAUSE_MAX_S))
     _stopped: Backoff = field(default_factory=lambda: Backoff(first_s=60.0, max_s=STOPPED_PAUSE_MAX_S))
