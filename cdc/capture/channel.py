@@ -135,8 +135,6 @@ class Channel:
 
     async def _take(self, delivery: Delivery) -> None:
         self.recorder.metrics.last_keepalive.labels(self.name).set(delivery.received_at / 1000)
-        if not delivery.events and not delivery.position:
-            return  # somebody answers, and nothing is known to have been passed
         if not delivery.events:
             await self.recorder.put_soon(Keepalive(delivery, self.recorder.org_clock.latest))
             return
