@@ -8,7 +8,7 @@ re-read and the write is shown with both values; what bears our name and is not 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +77,7 @@ async def verify(plan: Plan, restore: Restore, org: Org, ledger: Ledger) -> Verd
     with ledger.reader() as reader:
         errors = dicts_of(reader.execute(sql("left_over"), {"restore_id": restore.restore_id}))
     verdict.left = [*errors, *_not_reverted(plan)]
-    verdict.streamed = await _stream_passed(ledger, restore)
+    verdict.streamed = await _has_streamed(ledger, restore)
     with ledger.reader() as reader:
         given = {"restore_id": restore.restore_id}
         verdict.own_changes = reader.execute(sql("own_count"), given).fetchone()[0]
@@ -155,19 +155,13 @@ def _not_reverted(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-async def _stream_passed(ledger: Ledger, restore: Restore) -> bool:
-    """Whether the journal's stream has got past the restore's end; waited for a while."""
+async def _has_streamed(ledger: Ledger, restore: Restore) -> bool:
+    """Whether the journal's stream holds what was written; waited for a while."""
     give_up_s = ledger.clock.monotonic_s() + STREAM_WAIT_S
     while True:
         with ledger.reader() as reader:
-            passed = reader.execute(sql("passed")).fetchone()[0]
-        if passed is not None and restore.ended_at is not None and passed > restore.ended_at:
-            return True
-        if passed is None or ledger.clock.monotonic_s() > give_up_s:
+            if reader.execute(sql("streamed"), {"restore_id": restore.restore_id}).fetchone()[0]:
+                return True
+        if ledger.clock.monotonic_s() > give_up_s:
             return False
         await ledger.clock.sleep(0.25)
-
-
-def told_rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sentences for a person."""
-    return [f"{r['entity']} {r['record_id']}: {r.get('field') or ''} {r.get('now')}" for r in rows]
