@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from cdc.answer.answers import Answer, instant, number_of_cursor, rows_of, to_cursor
@@ -16,11 +17,24 @@ ALERTS_MAX = 1_000
 _ALERT_JSON = frozenset({"kinds", "actors", "targets", "samples", "evidence", "setup_before"})
 
 
-def status(reader: Any) -> Answer:
-    """A row for the journal, each channel, entity, unfinished job, and what is kept raw; what is wrong is a reason."""
-    columns, rows = rows_of(reader.execute(sql("status")))
+WELL = frozenset({"live", "quiet", "off"})
+"""States of a channel that need nobody."""
+
+
+def status(reader: Any, now: datetime | None = None) -> Answer:
+    """A row for the journal, each channel, entity, unfinished job, and what is kept raw; what is wrong is a reason.
+
+    `now` is the wall clock, in UTC without a zone: it alone tells a quiet channel from a dead one.
+    """
+    moment = now or datetime.now(UTC).replace(tzinfo=None)
+    columns, rows = rows_of(reader.execute(sql("status"), {"now": moment}))
     missing = reader.execute(sql("missing")).fetchall()
     reasons = [_missing_sentence(*row) for row in missing]
+    reasons += [
+        f"{name} is {state}" + (f": {detail}" if detail else "")
+        for part, name, state, _, detail in rows
+        if part == "channel" and state not in WELL
+    ]
     return Answer(columns=columns, rows=rows, complete=not reasons, reasons=reasons)
 
 

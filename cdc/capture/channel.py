@@ -22,7 +22,7 @@ from cdc.capture.backoff import RECONNECT_FIRST_S, Backoff
 from cdc.capture.holes import coverage_record, stretch
 from cdc.capture.options import DELIVERY_LIMIT_PAUSE_MAX_S, SCHEMA_ASKED_MAX, STOPPED_PAUSE_MAX_S
 from cdc.capture.records import KnownSchema
-from cdc.capture.writer import Control, Keepalive, Restart, Stands
+from cdc.capture.writer import LIVE, Control, Keepalive, Restart, Stands
 from cdc.errors import (
     CdcError,
     ChannelStopped,
@@ -46,7 +46,7 @@ class Standing(StrEnum):
     """What a channel is doing."""
 
     OPENING = "opening"
-    LIVE = "live"
+    LIVE = LIVE
     RETRYING = "retrying"
     LIMITED = "limited"  # the org's delivery allocation is used up
     STOPPED = "stopped"
@@ -252,7 +252,7 @@ class Channel:
         self.log.warning(Event.CHANNEL_LOST, error=error.sentence())
         recorder.metrics.gaps.labels("position_lost").inc()
         recorder.metrics.resubscribes.labels(error.code or type(error).__name__).inc()
-        recorder.metrics.errors.labels(type(error).__name__).inc()
+        recorder.troubles.note(error)
         if error.code == TRANSPORT_CHANGED:
             self._left = error
             return 0.0
@@ -284,7 +284,7 @@ class Channel:
 
     async def _say(self, standing: Standing, error: CdcError, control: Any = ()) -> None:
         """A change of standing or of trouble goes into the log, where other processes find it."""
-        self.recorder.metrics.errors.labels(type(error).__name__).inc()
+        self.recorder.troubles.note(error)
         trouble = error.sentence()
         if control or (standing, trouble) != (self.state.standing, self.state.trouble):
             self.state = ChannelState(standing, self.state.heard_at, trouble)

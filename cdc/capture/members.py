@@ -199,7 +199,7 @@ class MemberWatch:
                 members = await recorder.org.members()
                 break
             except RetryLater as error:
-                recorder.metrics.errors.labels(type(error).__name__).inc()
+                recorder.troubles.note(error)
                 recorder.org_logger.warning(Event.CHANNEL_RETRY, step="members", error=error.sentence())
                 if not waits or clock.monotonic_s() > patient_until_s:
                     return carried(recorder.options, None, seen)
@@ -220,7 +220,7 @@ class MemberWatch:
             except NotFound as error:
                 self._unreadable[entity] = error.sentence()
             except CdcError as error:
-                self.recorder.metrics.errors.labels(type(error).__name__).inc()
+                self.recorder.troubles.note(error)
 
     async def _tell(self, now: Carried) -> None:
         """Write what changed: entities of a channel, stretches that begin, stretches that end with their repair."""

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cdc.capture.writer import Live
+from cdc.capture.writer import Live, becomes_live
 from cdc.change.order import READ_MARGIN_MS
 from cdc.errors import CdcError, Fenced
 from cdc.logs import Event
@@ -19,6 +19,7 @@ from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
 from cdc.ports.org import Limits, Org
 from cdc.ports.types import Millis
+from cdc.troubles import Troubles
 
 if TYPE_CHECKING:
     from cdc.capture.recorder import Recorder
@@ -37,6 +38,7 @@ class OrgClock:
     org: Org
     clock: Clock
     metrics: Metrics
+    troubles: Troubles
     latest: Millis = Millis(0)
     settle_at: Millis = Millis(0)
     limits: Limits | None = None
@@ -67,7 +69,7 @@ class OrgClock:
         while True:
             now = self.clock.monotonic_s()
             positions = recorder.writer.positions.channels.values()
-            needs_live = any(p.replay_id is not None and not p.live_from for p in positions)
+            needs_live = any(becomes_live(position) for position in positions)
             needs_time = self.latest < self.settle_at
             if needs_live or needs_time or now - last_asked >= LIMITS_EVERY_S:
                 last_asked = now
@@ -87,7 +89,7 @@ class OrgClock:
         except Fenced:
             raise
         except CdcError as error:  # the stream goes on without: it is asked again
-            self.metrics.errors.labels(type(error).__name__).inc()
+            self.troubles.note(error)
             if recorder is not None:
                 recorder.org_logger.warning(Event.ORG_SILENT, error=error.sentence())
             return False

@@ -43,6 +43,7 @@ from cdc.ports.log import Log
 from cdc.ports.org import Org, OrgBulk
 from cdc.ports.source import Delivery, Source
 from cdc.ports.types import Ordinal
+from cdc.troubles import Troubles
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Recorder:
     members: MemberWatch = field(init=False)
     reconnects: Turns = field(init=False)
     holes: Holes = field(default_factory=Holes)
+    troubles: Troubles = field(init=False)
     framed: Callable[[EventSchema], KnownSchema] = KnownSchema.of
     _queue: WorkQueue[Envelope] = field(init=False)
     _log_thread: ThreadPoolExecutor = field(init=False)
@@ -80,6 +82,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self._queue = WorkQueue(QUEUED_EVENTS_MAX, QUEUED_BYTES_MAX)
         self.reconnects = Turns(self.clock)
+        self.troubles = Troubles(self.metrics, self.clock)
         self._log_thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
         self.org_logger = logger(role="capture", org=self.options.org)
         self.writer = Writer(
@@ -89,7 +92,7 @@ class Recorder:
             self.clock,
             record_state_schema_id=RECORD_STATE_SCHEMA_ID,
         )
-        self.org_clock = OrgClock(self.org, self.clock, self.metrics)
+        self.org_clock = OrgClock(self.org, self.clock, self.metrics, self.troubles)
         scanner = Scanner(
             self.org, self.bulk, self.put, self.last_ordinal, self.org_clock.seen, self.org_logger,
             self.options.bulk_from_rows,
@@ -140,7 +143,7 @@ class Recorder:
                 await self.source.open()
                 return
             except RetryLater as error:
-                self.metrics.errors.labels(type(error).__name__).inc()
+                self.troubles.note(error)
                 self.org_logger.warning(Event.CHANNEL_RETRY, step="login", error=error.sentence())
                 await self.clock.sleep(backoff.pause_s(error.retry_after_s))
 
@@ -230,7 +233,7 @@ class Recorder:
                 self.metrics.seen_pairs.set(len(self.writer.builder.seen))
                 return written
             except LogUnavailable as error:
-                self.metrics.errors.labels(type(error).__name__).inc()
+                self.troubles.note(error)
                 self.org_logger.warning(Event.LOG_RETRY, error=error.sentence(), attempt=backoff.attempt)
                 await self.clock.sleep(backoff.pause_s(error.retry_after_s))
 

@@ -82,6 +82,13 @@ class Stands:
     ends_live: bool = False
 
 
+def becomes_live(position: ChannelPosition) -> bool:
+    """It delivers and has a position to resume from: the org's time is wanted, from which nothing is missing."""
+    return position.standing == LIVE and position.replay_id is not None and not position.live_from
+
+
+LIVE = "live"
+
 Item = Delivery | Rows | Control | Live | Keepalive | Restart | Stands
 
 
@@ -189,7 +196,7 @@ class Writer:
             batch.records += self._placed(head.control)
         elif isinstance(head, Live):
             for channel, reached in self._reached.items():
-                if reached.position.replay_id is not None and not reached.position.live_from:
+                if becomes_live(reached.position):
                     self._reached[channel] = reached.live(head.org_time)
         elif isinstance(head, Rows):
             ordinal = self.builder.number(len(head.states))

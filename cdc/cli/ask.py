@@ -12,11 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from cdc.ports.clock import Clock
 from cdc.roles.offline import offline_journal, offline_reader
 from cdc.serve.client import ask_running, is_running, table_of_running
 from cdc.serve.keeping import DEED_TIMEOUT_S, DEEDS
 from cdc.serve.questions import QUESTIONS
 from cdc.settings import Settings
+from cdc.troubles import last_words, shown
 
 
 def ask(settings: Settings, name: str, **parameters: Any) -> dict[str, Any]:
@@ -36,7 +38,10 @@ class Way:
         question, given = QUESTIONS[name], _given(parameters)
         if self.reader is None:
             return ask_running(self.settings, question, given)
-        return question.answer(self.reader, given)
+        answer = question.answer(self.reader, given)
+        if name == "status":  # nobody is running: why that is may stand beside the journal
+            return shown(answer, [], last_words(self.settings.journal.path, Clock().wall_ms))
+        return answer
 
     def table(self, name: str, **parameters: Any) -> pa.Table:
         """The answer as an Arrow table (`cdc/answer/tables.py`)."""

@@ -30,6 +30,9 @@ class ChannelState:
     stored_at: int = 0
     max_committed: int = 0
     at_seq: int = 0
+    heard_at: int = 0
+    standing: str = ""
+    trouble: str = ""
 
 
 @dataclass(slots=True)
@@ -64,10 +67,14 @@ def load(connection: Any, org: str) -> Held:
         held.ordinal, held.offsets = Ordinal(row[0]), json.loads(row[1])
     rows = connection.execute(
         "SELECT channel, replay_id, epoch_ms(passed_to), epoch_ms(live_from), epoch_ms(stored_at),"
-        " epoch_ms(max_committed), at_seq FROM store.channels"
+        " epoch_ms(max_committed), at_seq, epoch_ms(heard_at), standing, trouble FROM store.channels"
     ).fetchall()
-    for name, replay_id, *numbers in rows:
-        held.channels[name] = ChannelState(name, replay_id, *(number or 0 for number in numbers))
+    for name, replay_id, *numbers, standing, trouble in rows:
+        passed_to, live_from, stored_at, max_committed, at_seq, heard_at = (number or 0 for number in numbers)
+        held.channels[name] = ChannelState(
+            name, replay_id, passed_to, live_from, stored_at, max_committed, at_seq, heard_at,
+            standing or "", trouble or "",
+        )  # fmt: skip
     return held
 
 
@@ -101,4 +108,7 @@ def _row(org: str, c: ChannelState) -> dict[str, Any]:
         "stored_at": moment(c.stored_at),
         "max_committed": moment(c.max_committed),
         "at_seq": c.at_seq,
+        "heard_at": moment(c.heard_at),
+        "standing": c.standing,
+        "trouble": c.trouble,
     }

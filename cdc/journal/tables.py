@@ -82,6 +82,9 @@ CHANNELS: Final = pa.schema(
         "stored_at": _TIME,
         "max_committed": _TIME,
         "at_seq": _LONG,
+        "heard_at": _TIME,
+        "standing": _TEXT,
+        "trouble": _TEXT,
     }
 )
 NEEDS: Final = pa.schema(

@@ -193,6 +193,9 @@ class BatchWriter:
                 live_from=position["live_from"],
                 stored_at=position["stored_at"],
                 at_seq=place,
+                heard_at=position["heard_at"],
+                standing=position["standing"],
+                trouble=position["trouble"],
             )
             self._stretches.live(held, now)
             after.channels[now.channel] = now

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdc.metrics import Metrics
+from cdc.ports.log import ChannelPosition
 from cdc.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,6 +16,23 @@ if TYPE_CHECKING:
 
 REFRESH_EVERY_S = 5.0
 BUS_RETENTION_S = 72 * 3600.0
+
+
+STANDINGS = ("opening", "live", "quiet", "dead", "retrying", "limited", "stopped", "off")
+QUIET_AFTER_MS = 300_000
+"""As `cdc status` (`answer/sql/status.sql`): a channel that speaks and has nothing to say, and one that does not speak."""
+
+
+def standing(position: ChannelPosition, now_ms: int) -> str:
+    """What a channel does, told by its position; `now_ms` is the wall clock."""
+    if position.standing in ("retrying", "limited", "stopped", "off"):
+        return position.standing
+    if not position.heard_at:
+        return "opening"
+    if now_ms - position.heard_at > QUIET_AFTER_MS:
+        return "dead"
+    # Nothing is beyond the position after an empty response: that was the last thing it said.
+    return "live" if position.beyond or position.replay_id is None else "quiet"
 
 
 async def keep_gauges(
@@ -28,6 +46,9 @@ async def keep_gauges(
                 if position.stored_at:
                     age_s = (now_ms - position.stored_at) / 1000
                     metrics.retention_remaining.labels(name).set(BUS_RETENTION_S - age_s)
+                now_standing = standing(position, now_ms)
+                for one in STANDINGS:
+                    metrics.standing.labels(name, one).set(one == now_standing)
         if journal is not None:
             metrics.journal_bytes.set(await asyncio.to_thread(_size, settings.journal.path))
             if recorder is not None:

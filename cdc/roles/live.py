@@ -20,6 +20,7 @@ from cdc.avro.columns import decode_batch
 from cdc.avro.store import SchemaStore
 from cdc.capture.jobs import Job
 from cdc.capture.recorder import Recorder
+from cdc.errors import CdcError, JournalLocked
 from cdc.journal.journal import DuckJournal
 from cdc.log.follow import Follower, follow
 from cdc.logs import Event, logger
@@ -43,6 +44,7 @@ from cdc.roles.recovering import make_recovery
 from cdc.serve.app import Door, Runner, make_app, metrics_app
 from cdc.serve.auth import load_tokens
 from cdc.settings import Settings
+from cdc.troubles import Troubles, last_words, say_last_words
 from connectors.salesforce.session import Session
 
 
@@ -50,8 +52,30 @@ async def live(
     settings: Settings, *, capture: bool = False, journal: bool = False, detect: bool = False
 ) -> None:
     """Run the parts asked for until a signal, or until one of them cannot go on. Errors: StopProcess classes."""
-    life, metrics, clock = Life(), Metrics(), Clock()
+    metrics, clock = Metrics(), Clock()
+    life = Life(Troubles(metrics, clock))
     life.begin()
+    try:
+        await _live(settings, life, metrics, clock, capture=capture, journal=journal, detect=detect)
+    except CdcError as error:
+        if not isinstance(
+            error, JournalLocked
+        ):  # what the process that holds it has to say is not this one's to change
+            say_last_words(settings.journal.path, error, clock.wall_ms)
+        raise
+    say_last_words(settings.journal.path, None, clock.wall_ms)
+
+
+async def _live(
+    settings: Settings,
+    life: Life,
+    metrics: Metrics,
+    clock: Clock,
+    *,
+    capture: bool,
+    journal: bool,
+    detect: bool,
+) -> None:
     log = make_log(settings)
     try:
         async with contextlib.AsyncExitStack() as parts:
@@ -63,11 +87,12 @@ async def live(
                 followers.append(parts.enter_context(_detector(settings, log)))
             if followers:
                 parts.enter_context(_reader(log, followers, life))
-            await parts.enter_async_context(_door(settings, log, store, metrics, clock, capture))
+            await parts.enter_async_context(_door(settings, log, store, life, metrics, clock))
             recorder = None
             if capture:
                 session = await parts.enter_async_context(make_session(settings.salesforce))
                 recorder = make_recorder(settings, session, log, metrics, clock)
+                recorder.troubles = recorder.org_clock.troubles = life.troubles
             await _until_stopped(settings, life, recorder, store, metrics)
     finally:
         log.close()
@@ -198,7 +223,7 @@ def _schema_text(log: Log) -> Any:
 
 @asynccontextmanager
 async def _door(
-    settings: Settings, log: Log, store: Store | None, metrics: Metrics, clock: Clock, capture: bool
+    settings: Settings, log: Log, store: Store | None, life: Life, metrics: Metrics, clock: Clock
 ) -> AsyncIterator[None]:
     """The API beside the journal; health and metrics alone for a role without it."""
 
@@ -227,6 +252,8 @@ async def _door(
             request_baseline=request_baseline,
             journal=store.journal,
             recovery=recovery,
+            troubles=lambda: (life.troubles,),
+            ended=last_words(settings.journal.path, clock.wall_ms),
         )
         runner = Runner(door, settings.api.listen)
         await runner.serve(make_app(door))

@@ -11,12 +11,15 @@ from typing import Any
 
 from cdc.errors import CdcError, LogUnavailable, StopProcess
 from cdc.logs import Event, logger
+from cdc.metrics import Metrics
+from cdc.troubles import Troubles
 
 
 @dataclass(slots=True)
 class Life:
     """`stop` is set by a signal or by the first part that fails; `failure` is what failed."""
 
+    troubles: Troubles = field(default_factory=lambda: Troubles(Metrics()))
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     failure: BaseException | None = None
     _loop: asyncio.AbstractEventLoop | None = None
@@ -36,6 +39,7 @@ class Life:
     def _failed(self, error: BaseException) -> None:
         if self.failure is None:
             self.failure = error
+            self.troubles.note(error)
         self.stop.set()
 
 
@@ -66,6 +70,7 @@ class Worker:
                 self.work(self._stop)
                 return
             except LogUnavailable as error:
+                self.life.troubles.note(error)
                 logger(worker=self.name).warning(Event.LOG_RETRY, error=error.sentence())
                 self._stop.wait(self.retry_s)
             except BaseException as error:

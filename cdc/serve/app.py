@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow as pa
 from aiohttp import web
 
 from cdc import __version__
-from cdc.errors import BadArgument, PortTaken
+from cdc.errors import BadArgument, CdcError, PortTaken
 from cdc.journal.journal import DuckJournal
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
@@ -29,6 +29,7 @@ from cdc.serve.keeping import DEEDS
 from cdc.serve.openapi import document
 from cdc.serve.problems import problem, problems
 from cdc.serve.questions import ARROW, QUESTIONS, Question
+from cdc.troubles import Trouble, Troubles, shown
 
 BODY_BYTES_MAX = 1_000_000
 ALERTS_LOOK_EVERY_S = 0.5
@@ -47,11 +48,20 @@ class Door:
     journal: DuckJournal | None = None
     recovery: Recovery | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    troubles: Callable[[], Sequence[Troubles]] = lambda: ()
+    ended: Trouble | None = None
+
+    def noted(self, error: BaseException) -> None:
+        """An error that became a problem document."""
+        for troubles in self.troubles()[:1]:
+            troubles.note(error)
 
 
 def make_app(door: Door) -> web.Application:
     """The application; `Runner` below serves it."""
-    app = web.Application(middlewares=[problems, _guard(door.tokens)], client_max_size=BODY_BYTES_MAX)
+    app = web.Application(
+        middlewares=[problems, _noting(door), _guard(door.tokens)], client_max_size=BODY_BYTES_MAX
+    )
     app.router.add_get("/healthz", _healthz(door))
     app.router.add_get("/readyz", _readyz(door))
     app.router.add_get("/metrics", _metrics(door))
@@ -78,6 +88,22 @@ ROLES = {asked.path: asked.role for asked in (*QUESTIONS.values(), *DEEDS.values
     "/api/v1/openapi.json": Role.VIEWER,
     "/metrics": Role.VIEWER,
 }
+
+
+def _noting(door: Door) -> Any:
+    """Errors on their way to a problem document are counted by their class."""
+
+    @web.middleware
+    async def noting(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except CdcError as error:
+            door.noted(error)
+            raise
+
+    return noting
 
 
 def _guard(tokens: Tokens) -> Any:
@@ -113,7 +139,10 @@ def _ask(door: Door, question: Question) -> Callable[[web.Request], Awaitable[we
 
         def answer() -> dict[str, Any]:
             with door.reader() as reader:
-                return question.answer(reader, given)
+                answer = question.answer(reader, given)
+            if question.name != "status":
+                return answer
+            return shown(answer, [one for each in door.troubles() for one in each.listed()], door.ended)
 
         def stream() -> bytes:
             with door.reader() as reader:

@@ -1,5 +1,32 @@
--- How far everything is, one row a part, in the terms a person asks in.
+-- How far everything is, one row a part, in the terms a person asks in. $now is the wall clock, which tells a
+-- quiet channel (it speaks, and there is nothing to say) from a dead one (neither event nor keepalive for 300 s).
 WITH
+channels AS (
+    SELECT
+        channel, passed_to,
+        CASE
+            WHEN standing = 'off' THEN 'off'
+            WHEN heard_at IS NULL AND coalesce(standing, '') IN ('', 'opening', 'live') THEN 'not live yet'
+            WHEN standing = 'limited' THEN 'delivery limit reached'
+            WHEN standing IN ('retrying', 'stopped') THEN standing
+            WHEN heard_at < $now::TIMESTAMP - INTERVAL 300 SECOND THEN 'dead'
+            WHEN live_from IS NULL THEN 'not live yet'
+            WHEN passed_to > coalesce(max_committed, live_from) + INTERVAL 300 SECOND THEN 'quiet'
+            ELSE 'live'
+        END AS state,
+        concat_ws(
+            '; ',
+            nullif(trouble, ''),
+            CASE WHEN state = 'dead' THEN 'nothing heard for 300 s: is the recorder running?' END,
+            'live from ' || strftime(live_from, '%Y-%m-%dT%H:%M:%SZ'),
+            'last heard ' || strftime(heard_at, '%Y-%m-%dT%H:%M:%SZ'),
+            CASE
+                WHEN replay_id IS NOT NULL AND standing <> 'off' THEN
+                    'position good for ' || greatest(0, date_sub('hour', $now::TIMESTAMP, stored_at + INTERVAL 72 HOUR)) || ' h'
+            END
+        ) AS detail
+    FROM store.channels
+),
 entities AS (
     SELECT
         entity,
@@ -25,9 +52,8 @@ FROM (
         'recorded' AS state, (SELECT greatest(max(passed_to), max(max_committed)) FROM store.channels) AS as_of,
         'ordinal ' || coalesce((SELECT max(ordinal) FROM store.checkpoint), 0) AS detail
     UNION ALL
-    SELECT 2, 'channel', channel, CASE WHEN live_from IS NULL THEN 'not live yet' ELSE 'live' END, passed_to,
-        coalesce('live from ' || strftime(live_from, '%Y-%m-%dT%H:%M:%SZ'), '')
-    FROM store.channels
+    SELECT 2, 'channel', channel, state, passed_to, detail
+    FROM channels
     UNION ALL
     SELECT 3, 'entity', entity, CASE WHEN finished_at IS NULL THEN 'no baseline' ELSE 'baseline taken' END, newest,
         records || ' records, ' || changes || ' changes'

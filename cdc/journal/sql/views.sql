@@ -58,7 +58,7 @@ CREATE OR REPLACE VIEW main.schemas AS
 SELECT schema_id, org, name, entity, body::JSON AS schema FROM store.schemas;
 
 CREATE OR REPLACE VIEW main.positions AS
-SELECT org, channel, replay_id, passed_to, live_from, stored_at FROM store.channels;
+SELECT org, channel, replay_id, passed_to, live_from, stored_at, heard_at, standing, trouble FROM store.channels;
 
 CREATE OR REPLACE VIEW main.alerts AS
 SELECT * REPLACE (
