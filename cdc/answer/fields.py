@@ -1,6 +1,6 @@
 """What the journal knows of an entity's fields: their names, types, and what they refer to.
 
-From the newest description; where an entity was never described, from the schemas of its events, and else from
+From the newest description, and what schemas of events that came after it have besides; where there is neither, from
 the changes themselves (every type then unknown).
 """
 
@@ -76,8 +76,7 @@ class Fields:
 
 def fields_of(reader: Any, entity: str) -> Fields:
     """The fields of an entity as the journal writes its name."""
-    row = reader.execute(sql("description_of"), {"entity": entity}).fetchone()
-    described = json.loads(row[0]) if row and row[0] else []
+    text, place = reader.execute(sql("description_of"), {"entity": entity}).fetchone()
     found = [
         Field(
             path=str(f["path"]),
@@ -85,10 +84,14 @@ def fields_of(reader: Any, entity: str) -> Fields:
             type=str(f.get("type") or "").lower(),
             reference_to=tuple(f.get("reference_to") or ()),
         )
-        for f in described
-    ] or [
+        for f in json.loads(text or "[]")
+    ]
+    described = {f.path for f in found}
+    behind = {"entity": entity, "behind": -1 if place is None else place}
+    found += [
         Field(path, path.replace(".", "_"), _BY_SCHEMA.get(kind.lower(), kind.lower()))
-        for path, kind in reader.execute(sql("schema_fields_of"), {"entity": entity}).fetchall()
+        for path, kind in reader.execute(sql("schema_fields_of"), behind).fetchall()
+        if path not in described
     ]
     if not found:
         paths = reader.execute(sql("fields_seen_of"), {"entity": entity}).fetchall()

@@ -118,13 +118,14 @@ def states(
     at: str | datetime | None = None,
     before: str | int | None = None,
 ) -> Answer:
-    """Many records by their ids, as `state` gives them; one that did not exist, or was never seen, has no row.
+    """Many records by their ids of 18 characters, as `state` gives them; one that did not exist, or was never seen,
+    has no row.
 
     Errors: BadArgument, NotFound (the entity).
     """
     name, when = entity_named(reader, entity), moment(reader, at, before)
     check_limit(max(1, len(ids)))
-    rows = states_of(reader, name, when, [record_id_of(i) for i in ids])
+    rows = states_of(reader, name, when, ids)
     reasons = reasons_of(rows)
     return Answer(
         columns=STATE_COLUMNS,

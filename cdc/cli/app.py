@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from cdc import __version__
-from cdc.cli import config, keep, look, past, recover, run, watch
+from cdc.cli import config, handover, keep, look, past, recover, run, watch
 from cdc.cli.render import say
 from cdc.cli.state import options
 from cdc.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, CdcError
@@ -40,6 +40,7 @@ def common(
 run.add_to(app)
 look.add_to(app)
 past.add_to(app)
+handover.add_to(app)
 watch.add_to(app)
 keep.add_to(app)
 recover.add_to(app)

@@ -81,21 +81,26 @@ def make_org(settings: SalesforceSettings, session: Session, metrics: Metrics) -
 
 def make_log(settings: Settings) -> Log:
     """The log of the settings; opening it as its one writer is the recorder's business."""
-    retention_ms = int(duration_s(settings.log.retention) * 1000)
     if settings.log.kind == "embedded":
-        return EmbeddedLog(settings.org.alias, settings.log.path, retention_ms)
+        return EmbeddedLog(settings.org.alias, settings.log.path, _retention_ms(settings))
+    return KafkaLog(settings.org.alias, kafka_options(settings))
+
+
+def kafka_options(settings: Settings) -> KafkaLogOptions:
+    """The broker of the settings."""
     kafka = settings.log.kafka
-    return KafkaLog(
-        settings.org.alias,
-        KafkaLogOptions(
-            bootstrap_servers=kafka.bootstrap_servers,
-            topic_prefix=settings.topic_prefix,
-            partitions=kafka.partitions,
-            replication_factor=kafka.replication_factor,
-            retention_ms=retention_ms,
-            properties=kafka.properties,
-        ),
+    return KafkaLogOptions(
+        bootstrap_servers=kafka.bootstrap_servers,
+        topic_prefix=settings.topic_prefix,
+        partitions=kafka.partitions,
+        replication_factor=kafka.replication_factor,
+        retention_ms=_retention_ms(settings),
+        properties=kafka.properties,
     )
+
+
+def _retention_ms(settings: Settings) -> int:
+    return int(duration_s(settings.log.retention) * 1000)
 
 
 def make_journal(settings: Settings, **more: Any) -> DuckJournal:

@@ -13,7 +13,9 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from cdc.answer import facts
 from cdc.answer import questions as past
+from cdc.answer.changes import changes, read_rows, replay_plan
 from cdc.answer.differences import GROUPS, diff
 from cdc.answer.rates import WAYS, rates
 from cdc.answer.tables import arrow_table
@@ -105,7 +107,7 @@ class Question:
                     do=f"use {', '.join(known) or 'none'}",
                 )
         for parameter in self.parameters:
-            if parameter.required and not given.get(parameter.name):
+            if parameter.required and given.get(parameter.name) in (None, "", []):
                 raise BadArgument(f"{parameter.name} is missing", where=self.name)
         return {name: known[name].checked(value) for name, value in given.items()}
 
@@ -134,6 +136,14 @@ _LIMIT = Parameter("limit", f"rows, at most {ROWS_MAX}", kind="integer")
 _CURSOR = Parameter("cursor", "the `next` of the answer before")
 _INCIDENT = Parameter("incident_id", "of an incident or an alert", where="path", required=True)
 _RESTORE = Parameter("restore_id", "of a restore", where="path", required=True)
+
+_BETWEEN = (
+    Parameter("entities", "API names of entities; without, all", kind="texts"),
+    Parameter("from", "the first time; without it, the beginning", argument="from_time"),
+    Parameter("to", "the second time; without it, now", argument="to_time"),
+    Parameter("from_before", "the first moment, exactly before a transaction key, a seq or an incident"),
+    Parameter("to_before", "the second moment, exactly before one"),
+)
 
 QUESTIONS: dict[str, Question] = {
     q.name: q
@@ -200,12 +210,7 @@ QUESTIONS: dict[str, Question] = {
             diff,
             (
                 _ENTITY,
-                Parameter("from", "the first time (ISO 8601, or -15m)", argument="from_time"),
-                Parameter("to", "the second time; without it, now", argument="to_time"),
-                Parameter(
-                    "from_before", "the first moment, exactly before a transaction key, a seq or an incident"
-                ),
-                Parameter("to_before", "the second moment, exactly before one"),
+                *_BETWEEN[1:],
                 Parameter("ids", "record ids", kind="texts"),
                 _WHERE,
                 Parameter("by", f"count by {', '.join(GROUPS)}", kind="texts"),
@@ -239,6 +244,21 @@ QUESTIONS: dict[str, Question] = {
                 _BEFORE,
             ),
         ),
+        Question("entities", "/api/v1/entities", "Every entity the journal knows", facts.entities),
+        Question(
+            "fields",
+            "/api/v1/fields/{entity}",
+            "The fields of an entity: path in events, name in queries, type, what they refer to",
+            facts.fields,
+            (_ENTITY,),
+        ),
+        Question(
+            "moment",
+            "/api/v1/moment",
+            "A moment as it stays the same when asked again",
+            facts.resolved,
+            (_AT, _BEFORE),
+        ),
         Question(
             "rates",
             "/api/v1/rates",
@@ -249,6 +269,32 @@ QUESTIONS: dict[str, Question] = {
                 Parameter("by", f"one of {', '.join(WAYS)}"),
                 Parameter("entity", "only this entity"),
                 Parameter("until", "a time; without it, the newest org time known"),
+            ),
+        ),
+        Question(
+            "changes",
+            "/api/v1/changes",
+            "Events in the order they were recorded, with the values they gave",
+            changes,
+            (*_BETWEEN, _LIMIT, _CURSOR),
+        ),
+        Question(
+            "replay_plan",
+            "/api/v1/changes/plan",
+            "Where a replay begins and ends, and where full states and holes lie in it",
+            replay_plan,
+            _BETWEEN,
+        ),
+        Question(
+            "read_rows",
+            "/api/v1/changes/reads/{entity}",
+            "The full states of an entity that lie at one place",
+            read_rows,
+            (
+                _ENTITY,
+                Parameter("place", "the ordinal they lie behind", kind="integer", required=True),
+                _LIMIT,
+                _CURSOR,
             ),
         ),
         Question(

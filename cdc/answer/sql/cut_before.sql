@@ -1,5 +1,6 @@
--- The ordinal to cut before: of a change by its own ordinal, of a transaction by its key, of an alert the
--- first change that its entities and users made since it began.
+-- The ordinal to cut before: of a change by its own ordinal (also one of an event that could not be read, and the
+-- one behind the last), of a transaction by its key, of an alert the first change that its entities and users made
+-- since it began.
 WITH
 alert AS (
     SELECT
@@ -13,7 +14,10 @@ alert AS (
     LIMIT 1
 )
 SELECT coalesce(
-    (SELECT seq FROM store.changes WHERE seq = TRY_CAST($asked AS BIGINT) LIMIT 1),
+    (
+        SELECT TRY_CAST($asked AS BIGINT)
+        WHERE TRY_CAST($asked AS BIGINT) BETWEEN 0 AND (SELECT 1 + max(seq) FROM store.changes)
+    ),
     (SELECT min(seq) FROM store.changes WHERE transaction_key = $asked AND fold_rank = 0),
     (
         SELECT min(seq)
