@@ -35,6 +35,8 @@ class Event(StrEnum):
     SCAN_PROGRESS = "scan.progress"
     SCAN_ENDED = "scan.ended"
     SCAN_FAILED = "scan.failed"
+    VERIFICATION_ENDED = "verification.ended"
+    VERIFICATION_FAILED = "verification.failed"
     JOURNAL_OPENED = "journal.opened"
     JOURNAL_FAILED = "journal.failed"
     SEAL_FAILED = "journal.seal.failed"

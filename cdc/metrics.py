@@ -56,6 +56,16 @@ class Metrics:
             ["channel", "standing"],
             registry=r,
         )
+        self.verification_differences = Gauge(
+            f"{_P}verification_differences",
+            "Records that differed from the org in the last verification",
+            registry=r,
+        )
+        self.last_verification = Gauge(
+            f"{_P}last_verification_timestamp_seconds",
+            "When the last verification against the org ended",
+            registry=r,
+        )
         self.queue_events = Gauge(f"{_P}queue_events", "Events waiting for the log", registry=r)
         self.queue_bytes = Gauge(f"{_P}queue_bytes", "Bytes of events waiting for the log", registry=r)
         self.seen_pairs = Gauge(

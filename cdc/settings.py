@@ -269,6 +269,11 @@ class SalesforceSettings(_Credentials):
     )
     daily_delivery_limit: int = Field(0, ge=0, description="events a day; 0: read from /limits")
     max_api_calls_per_day: int = Field(0, ge=0, description="calls a day; 0: 20 % of the org's allowance")
+    bulk_from_records: int = Field(
+        20_000,
+        ge=1,
+        description="entities with so many records are read in full by Bulk API 2.0, others by REST",
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> SalesforceSettings:
@@ -289,6 +294,15 @@ class SalesforceSettings(_Credentials):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+
+class VerifySettings(Section):
+    """Holding the journal against the org, on a schedule in `cdc run`: it finds what published nothing."""
+
+    interval: Duration = Field("1d", description="how often; 0s: only by `cdc verify --against-org`")
+    depth: Literal["counts", "ids", "fields"] = Field(
+        "ids", description="counts | ids (with SystemModstamp) | fields: a full read of every entity"
+    )
 
 
 class LogKafkaSettings(Section):
@@ -435,6 +449,7 @@ class Settings(BaseSettings):
     salesforce: SalesforceSettings
     restore: RestoreSettings = RestoreSettings()
     poll: PollSettings = PollSettings()
+    verify: VerifySettings = VerifySettings()
     log: LogSettings = LogSettings()
     journal: JournalSettings = JournalSettings()
     privacy: PrivacySettings = PrivacySettings()

@@ -11,7 +11,7 @@ from cdc.ports.log import LogRecord
 from cdc.ports.types import Millis, Ordinal
 
 REQUESTED, RUNNING, ENDED, FAILED = "requested", "running", "ended", "failed"
-BASELINE, REREAD, POLL, SCHEMA = "baseline", "reread", "poll", "schema"
+BASELINE, REREAD, POLL, SCHEMA, VERIFY = "baseline", "reread", "poll", "schema", "verify"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cdc.capture.backoff import Backoff
-from cdc.capture.jobs import BASELINE, REREAD, Job, baseline_due, repair_request
+from cdc.capture.jobs import BASELINE, REREAD, VERIFY, Job, baseline_due, repair_request
 from cdc.capture.relearn import Relearner
 from cdc.capture.scan import Scanner, error_sentence
 from cdc.errors import RetryLater
@@ -37,7 +37,6 @@ class Scheduler:
     entities: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _caught_up: asyncio.Event = field(default_factory=asyncio.Event)
-    _described: bool = False
 
     def set_entities(self, members: dict[str, tuple[str, ...]]) -> None:
         self.entities = members
@@ -51,7 +50,7 @@ class Scheduler:
         await self._describe_all()
         relearner = Relearner(
             self.recorder.source.schema, self.recorder.put, self.recorder.writer.known, self.jobs,
-            self.recorder.clock, self.recorder.org_logger,
+            self.recorder.clock, self.recorder.org_logger, self.recorder.framed,
         )  # fmt: skip
         lanes = [self._lane(self._next_repair), self._lane(self._next_baseline), relearner.run()]
         await _all_of(lanes)
@@ -160,6 +159,8 @@ class Scheduler:
     def _learn(self, jobs: list[Job]) -> None:
         """A job that is running here is ahead of what the log brings back."""
         for job in jobs:
+            if job.kind == VERIFY and job.open and self._caught_up.is_set():
+                self.recorder.org_clock.settle(job.read_to)  # somebody waits until the stream has passed it
             known = self.jobs.get(job.job_id)
             if known is None or (known.open and (job.rows, not job.open) >= (known.rows, not known.open)):
                 self.jobs[job.job_id] = job

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -12,6 +12,9 @@ from cdc.cli.look import FORM
 from cdc.cli.render import Format, say, write
 from cdc.cli.state import options
 from cdc.errors import BadArgument, NotFound
+
+if TYPE_CHECKING:
+    from cdc.roles.verification import Depth
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,6 +54,18 @@ def seal(
 
 
 def verify(
+    entities: Annotated[
+        list[str] | None, typer.Argument(metavar="[ENTITY]...", help="With --against-org: only these.")
+    ] = None,
+    against_org: Annotated[
+        bool, typer.Option("--against-org", help="Hold the journal against the org, and repair what differs.")
+    ] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="With --against-org: only tell, repair nothing.")
+    ] = False,
+    depth: Annotated[
+        str, typer.Option("--depth", help="With --against-org: counts, ids (with SystemModstamp) or fields.")
+    ] = "fields",
     checkpoint: Annotated[
         str | None,
         typer.Option("--checkpoint", metavar="FILE", help="One saved by cdc seal, kept elsewhere."),
@@ -63,7 +78,21 @@ def verify(
     ] = None,
     form: FORM = Format.TABLE,
 ) -> None:
-    """Look at every byte that was sealed and every ordinal; exit 4 at the first difference. Example: cdc verify"""
+    """Look at every byte that was sealed and every ordinal, or with --against-org at what the org says.
+
+    Exit 4 at a difference. Examples: cdc verify · cdc verify --against-org Account --depth ids
+    """
+    if against_org:
+        if depth not in ("counts", "ids", "fields"):
+            raise BadArgument(f"{depth!r} is no depth", do="use counts, ids or fields")
+        from cdc.cli.live_org import verify_with_org
+
+        verify_with_org(
+            options.settings(), form, entities or (), depth=cast("Depth", depth), report_only=report_only
+        )
+        return
+    if entities or report_only or depth != "fields":
+        raise BadArgument("entities, --report-only and --depth go with --against-org")
     from cdc.journal.manifests import public_key as read_public_key
 
     text = None

@@ -1,14 +1,25 @@
-"""`cdc diff --to org`: the journal at a time against the org as it is now."""
+"""The journal against the org as it is now: `cdc diff --to org`, `cdc verify --against-org`."""
 
 from __future__ import annotations
 
-from cdc.cli.ask import asking
-from cdc.cli.render import Format
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cdc.answer.answers import Answer
+from cdc.answer.looks import JOBS_MAX
+from cdc.cli.ask import Way, asking
+from cdc.cli.render import Format, progress
 from cdc.cli.show import write_answer
+from cdc.errors import BadArgument
+from cdc.metrics import Metrics
+from cdc.roles.build import make_log, make_org, make_session
 from cdc.roles.live_org import differences_from_org
+from cdc.roles.verification import Depth, Verification, strict
 from cdc.settings import Settings
 
 MATCHED_ROWS = 10_000
+REPAIRS_LOOK_EVERY_S = 0.5
 
 
 def diff_with_org(
@@ -38,3 +49,62 @@ def diff_with_org(
             ids = tuple(row[of] for row in found["rows"])
         answer = differences_from_org(settings, way.answer, entity, ids, at=at, before=before)
     write_answer(answer, form, output, strict=strict)
+
+
+def verify_with_org(
+    settings: Settings, form: Format, entities: Sequence[str], *, depth: Depth, report_only: bool
+) -> None:
+    """`cdc verify --against-org`: the differences as rows, a sentence an entity, exit code 4 if there are any.
+
+    Errors: DifferenceFound; BadArgument where nothing records and it should repair; the org's.
+    """
+    with asking(settings) as way:
+        if way.reader is not None and not report_only:
+            raise BadArgument(
+                "nothing is recording, so nothing could be repaired, and what happened since is no difference",
+                where=settings.api.listen,
+                do="start `cdc run`, or give --report-only",
+            )
+        answer = asyncio.run(_verified(settings, way, entities, depth, report_only))
+    write_answer(answer, form)
+    strict(answer)
+
+
+async def _verified(
+    settings: Settings, way: Way, entities: Sequence[str], depth: Depth, report_only: bool
+) -> Answer:
+    log = make_log(settings) if way.reader is None else None
+    try:
+        async with make_session(settings.salesforce) as session:
+            org = make_org(settings.salesforce, session, Metrics())
+            verification = Verification(
+                way.answer, org, org.bulk, log.publish if log else None, depth=depth,
+                report_only=report_only, say=progress,
+            )  # fmt: skip
+            answer = await verification.run(entities)
+            repaired = await _repaired(way, verification.jobs)
+            return replace(answer, notes=[*answer.notes, *repaired])
+    finally:
+        if log is not None:
+            log.close()
+
+
+async def _repaired(way: Way, asked_for: Sequence[str]) -> list[str]:
+    """Wait for the re-reads that were asked for; what they came to."""
+    left = set(asked_for)
+    failed: dict[str, str] = {}
+    while left:
+        answer = await asyncio.to_thread(way.answer, "jobs", limit=JOBS_MAX)
+        for row in answer["rows"]:
+            job = dict(zip(answer["columns"], row, strict=True))
+            if job["job_id"] in left and job["state"] in ("ended", "failed"):
+                left.discard(job["job_id"])
+                if job["state"] == "failed":
+                    failed[job["job_id"]] = str(job["error"])
+        progress(f"waiting for {len(left)} of {len(asked_for)} re-reads")
+        if left:
+            await asyncio.sleep(REPAIRS_LOOK_EVERY_S)
+    if not asked_for:
+        return []
+    notes = [f"{len(asked_for) - len(failed)} re-reads repaired what was found"]
+    return notes + [f"{job_id} failed: {why}" for job_id, why in failed.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -16,6 +17,7 @@ from rich.text import Text
 from cdc.errors import AnswerIncomplete, BadArgument
 
 CELL_CHARACTERS_MAX = 200
+CLEAR_LINE = "\r\x1b[2K"
 
 
 class Format(StrEnum):
@@ -84,7 +86,25 @@ def _stretch(stretch: Mapping[str, Any]) -> str:
 
 def say(text: str, style: str = "") -> None:
     """A line for the person, on stderr."""
+    if _Progress.shown:
+        sys.stderr.write(CLEAR_LINE)
+        _Progress.shown = False
     _errors().print(Text(text, style=style), soft_wrap=True)
+
+
+def progress(text: str) -> None:
+    """What goes on just now: one line on a terminal, written over by the next; nothing in a pipe."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        sys.stderr.write(f"{CLEAR_LINE}{text[:width]}")
+        sys.stderr.flush()
+        _Progress.shown = True
+
+
+class _Progress:
+    """Whether a line of progress stands on the terminal."""
+
+    shown = False
 
 
 def _errors() -> Console:

@@ -128,6 +128,7 @@ def capture_options(settings: Settings, owner: str) -> CaptureOptions:
         entities=tuple(s.entities),
         start=Start(s.start),
         baseline=s.baseline == "auto",
+        bulk_from_rows=s.bulk_from_records,
     )
 
 

@@ -41,6 +41,7 @@ from cdc.roles.build import (
 from cdc.roles.gauges import keep_gauges
 from cdc.roles.process import Life, Worker
 from cdc.roles.recovering import make_recovery
+from cdc.roles.verifying import keep_verified
 from cdc.serve.app import Door, Runner, make_app, metrics_app
 from cdc.serve.auth import load_tokens
 from cdc.settings import Settings
@@ -103,7 +104,10 @@ async def _live(
 async def _until_stopped(
     settings: Settings, life: Life, recorder: Recorder | None, store: Store | None, metrics: Metrics
 ) -> None:
-    gauges = asyncio.create_task(keep_gauges(settings, recorder, store.journal if store else None, metrics))
+    journal = store.journal if store else None
+    beside = [asyncio.create_task(keep_gauges(settings, recorder, journal, metrics))]
+    if recorder is not None and journal is not None:
+        beside.append(asyncio.create_task(keep_verified(settings, recorder, journal)))
     try:
         if recorder is None:
             logger().info(Event.ROLE_STARTED, pid=os.getpid())
@@ -116,7 +120,8 @@ async def _until_stopped(
         except BaseException as error:
             life.fail(error)
     finally:
-        gauges.cancel()
+        for task in beside:
+            task.cancel()
 
 
 # -- the parts ----------------------------------------------------------------------------------------------

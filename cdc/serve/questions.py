@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from cdc.answer import facts
+from cdc.answer import looks
 from cdc.answer import questions as past
 from cdc.answer.changes import changes, read_rows, replay_plan
 from cdc.answer.differences import GROUPS, diff
@@ -187,6 +188,38 @@ QUESTIONS: dict[str, Question] = {
                 _LIMIT,
                 _CURSOR,
             ),
+        ),
+        Question(
+            "jobs",
+            "/api/v1/jobs",
+            "Full reads and re-reads, the newest first: how far each is",
+            looks.jobs,
+            (
+                Parameter("entity", "only this entity"),
+                Parameter("is_open", "1: those that have not ended, 0: those that have", kind="integer"),
+                Parameter("limit", f"jobs, at most {looks.JOBS_MAX}", kind="integer"),
+            ),
+        ),
+        Question(
+            "standing",
+            "/api/v1/standing",
+            "How each entity stands for a comparison with the org",
+            looks.standing,
+            (Parameter("entity", "only this entity"),),
+        ),
+        Question(
+            "known",
+            "/api/v1/known/{entity}",
+            "Every record ever known, and up to when it is known",
+            looks.known,
+            (_ENTITY, _CURSOR),
+        ),
+        Question(
+            "moved",
+            "/api/v1/moved/{entity}",
+            "Records that events behind an ordinal were about",
+            looks.moved,
+            (_ENTITY, Parameter("ordinal", "the ordinal", kind="integer")),
         ),
         Question(
             "states",

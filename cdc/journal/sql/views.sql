@@ -46,7 +46,7 @@ QUALIFY row_number() OVER (PARTITION BY stretch_id ORDER BY version DESC) = 1;
 CREATE OR REPLACE VIEW main.baselines AS
 SELECT org, entity, started_at, finished_at, rows, after_ordinal AS position
 FROM store.jobs
-WHERE state = 'ended' AND len(record_ids) = 0 AND kind IN ('baseline', 'reread', 'verify');
+WHERE state = 'ended' AND len(record_ids) = 0 AND kind IN ('baseline', 'reread');
 
 CREATE OR REPLACE VIEW main.quarantine AS
 SELECT
