@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from cdc.answer.answers import Answer
 from cdc.errors import CdcError
@@ -34,7 +34,7 @@ async def keep_verified(settings: Settings, recorder: Recorder, journal: DuckJou
         if not _is_due(journal, clock.wall_ms(), interval_s):
             continue
         try:
-            await verify_once(recorder, journal, cast(Depth, settings.verify.depth))
+            await verify_once(recorder, journal, settings.verify.depth)
         except Exception as error:
             # Recording goes on whatever is wrong with a comparison.
             sentence = error.sentence() if isinstance(error, CdcError) else type(error).__name__

@@ -13,8 +13,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from cdc.answer import facts
-from cdc.answer import looks
+from cdc.answer import facts, looks
 from cdc.answer import questions as past
 from cdc.answer.changes import changes, read_rows, replay_plan
 from cdc.answer.differences import GROUPS, diff
