@@ -367,6 +367,10 @@ class RestoreSettings(_Credentials):
     calls_per_minute: int = Field(
         0, ge=0, description="API calls while writing; 0: as fast as the org answers"
     )
+    settle: Duration = Field(
+        "5s",
+        description="after a kill: how long a request may still be at work in the org, before it is read again",
+    )
     max_api_calls_per_day: int = Field(0, ge=0, description="calls a day; 0: 20 % of the org's allowance")
 
     @model_validator(mode="after")

@@ -16,7 +16,9 @@ from typing import Any
 from rich.console import Console
 from rich.status import Status
 
+from cdc import logs
 from cdc.cli.render import say
+from cdc.cli.state import options
 from cdc.errors import StopProcess
 from cdc.recover.recovery import Recovery
 from cdc.roles.recovering import recovering
@@ -33,6 +35,7 @@ def act(settings: Settings, name: str, **given: Any) -> dict[str, Any]:
     parameters = {k: v for k, v in {"by": _who(), **given}.items() if v is not None}
     if is_running(settings):
         return _by_api(settings, action, parameters)
+    logs.configure("debug" if options.debug else "warning")
     return asyncio.run(_here(settings, action, action.checked(parameters)))
 
 

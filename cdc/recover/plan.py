@@ -18,6 +18,7 @@ from cdc.errors import BadArgument, NotFound
 from cdc.ports.org import EntityDescription, Org
 from cdc.recover.automation import active_automation
 from cdc.recover.befores import Touched, before_the_incident, whole_records
+from cdc.recover.dead_ends import without_dead_ends
 from cdc.recover.incidents import Incident
 from cdc.recover.planfile import ROWS
 from cdc.recover.reading import Present, joined, read_present
@@ -77,8 +78,9 @@ async def make_plan(
     rows = await asyncio.to_thread(_decided, reader, known, descriptions, present, options)
     recreated = _ids(rows, "CREATE")
     if recreated:
+        back = {i for some in (recreated, _ids(rows, "UNDELETE")) for ids in some.values() for i in ids}
         more = await _made_anew(reader, org, incident, known, descriptions, recreated)
-        rows = pa.concat_tables([rows, more])
+        rows = pa.concat_tables([rows, await without_dead_ends(org, descriptions, more, back)])
     rows = steps_of(rows, descriptions)
     labels = {d.label: d.entity for d in descriptions.values() if d.label}
     automation, unread = await active_automation(

@@ -16,7 +16,7 @@ from cdc.recover.ledger import Ledger
 from cdc.recover.plan import PlanOptions
 from cdc.recover.recovery import Connected, Recovery
 from cdc.roles.build import make_log, make_session
-from cdc.settings import RestoreSettings, SalesforceSettings, Settings
+from cdc.settings import RestoreSettings, SalesforceSettings, Settings, duration_s
 from connectors.salesforce.query import SalesforceOrg
 from connectors.salesforce.writing import SalesforceWriter
 
@@ -51,7 +51,11 @@ def make_recovery(
         Path(restore.folder),
         connect if restore.auth else None,
         plan_options=PlanOptions(bulk_from=restore.bulk_from),
-        apply_options=ApplyOptions(calls_per_minute=restore.calls_per_minute, key_field=restore.key_field),
+        apply_options=ApplyOptions(
+            settle_s=duration_s(restore.settle),
+            calls_per_minute=restore.calls_per_minute,
+            key_field=restore.key_field,
+        ),
     )
 
 

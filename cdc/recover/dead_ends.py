@@ -1,0 +1,52 @@
+"""Records made anew may point to records that are not there any more: such a pointer is left out, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from cdc.errors import CdcError
+from cdc.ports.org import EntityDescription, Org
+from cdc.recover.reading import read_present
+
+
+async def without_dead_ends(
+    org: Org, descriptions: Mapping[str, EntityDescription], rows: pa.Table, coming_back: set[str]
+) -> pa.Table:
+    """The rows of a creation, those that point to nothing turned to `impossible`. `coming_back`: ids this plan brings back.
+
+    A field that may point to several entities is not looked at: the org says then what is wrong with it.
+    """
+    targets = {
+        (d.entity, f.path): f.reference_to[0]
+        for d in descriptions.values()
+        for f in d.fields
+        if len(f.reference_to) == 1
+    }
+    listed = rows.to_pylist()
+    wanted: dict[str, set[str]] = {}
+    for row in listed:
+        target = targets.get((row["entity"], row["field"]))
+        if row["action"] == "CREATE" and target and row["before"] and row["before"] not in coming_back:
+            wanted.setdefault(target, set()).add(row["before"])
+    dead: set[str] = set()
+    for target, ids in wanted.items():
+        dead |= await _gone(org, target, ids)
+    if not dead:
+        return rows
+    for row in listed:
+        if row["action"] == "CREATE" and row["before"] in dead and (row["entity"], row["field"]) in targets:
+            row["decision"] = "impossible"
+            row["reason"] = f"points to {row['before']}, which is not there any more: created without it"
+    return pa.Table.from_pylist(listed, schema=rows.schema)
+
+
+async def _gone(org: Org, entity: str, ids: set[str]) -> set[str]:
+    """Those of the ids that the org does not have. One that cannot be asked about counts as there."""
+    try:
+        present = await read_present(org, await org.describe(entity), sorted(ids), ())
+    except CdcError:
+        return set()
+    alive = {r["record_id"] for r in present.records.to_pylist() if not r["is_deleted"]}
+    return ids - alive
