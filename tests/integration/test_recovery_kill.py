@@ -44,7 +44,7 @@ def wreck(one: World) -> list[str]:
         ("Case", 40, {"op": "HARD_DELETE"}),
     ):
         rows = one.org.lines(f"/simulator/truth/state?entity={entity}")
-        wanted = "HARD_DELETE" == changes["op"]
+        wanted = changes["op"] == "HARD_DELETE"
         ids = [r["record_id"] for r in rows if r["is_deleted"] == wanted][:count]
         for at in range(0, count, 200):
             some = [{"entity": entity, "record_id": i, **changes} for i in ids[at : at + 200]]
