@@ -29,6 +29,7 @@ from connectors.simulator.wire.tls import Tls
 from connectors.simulator.workload import Workload
 
 FOREVER_S = 10.0 * 365 * 24 * 3600
+RESTART_GRACE_S = 0.05
 STOP_GRACE_S = 0.5  # live streams are cut then, as a restart of the service would
 
 
@@ -66,7 +67,7 @@ class Simulator:
         for spec in options.faults:
             set_fault(self.org, spec)
         self._managed = ManagedSubscriptions(self.wire)
-        self._control = Control(self.wire, self.workload)
+        self._control = Control(self.wire, self.workload, self.restart_pubsub)
         self._runner: web.AppRunner | None = None
         self._pubsub: Any = None
 
@@ -117,6 +118,18 @@ class Simulator:
         self._pubsub = server
         await server.start()
         self.wire.pubsub_address = f"{bracketed(host)}:{bound}"
+
+    async def restart_pubsub(self, away_s: float = 0.0) -> None:
+        """The event service goes away with a GOAWAY to all who are connected, and comes back at the same address."""
+        if self._pubsub is not None:
+            await self._pubsub.stop(RESTART_GRACE_S)
+            self._pubsub = None
+        await asyncio.sleep(away_s)
+        server, bound = pubsub_server(self.wire, self._managed, self.tls, self.wire.pubsub_address)
+        if not bound:
+            raise _taken(self.wire.pubsub_address, "--pubsub-listen")
+        self._pubsub = server
+        await server.start()
 
     async def _listen_http(self) -> None:
         host, port = address_of(self.options.listen, "--listen", tls=self.tls is not None)

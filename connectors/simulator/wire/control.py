@@ -42,7 +42,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Control:
     """Handlers over one org and its workload; `close` ends what still runs beside them."""
 
-    def __init__(self, wire: Wire, workload: Workload) -> None:
+    def __init__(
+        self, wire: Wire, workload: Workload, restart_pubsub: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._restart_pubsub = restart_pubsub
         self._wire = wire
         self._org = wire.org
         self._workload = workload
@@ -64,6 +67,8 @@ class Control:
             ("automation", self._automate),
             ("guard", self._guard),
             ("archive", self._archive),
+            ("channel", self._channel),
+            ("restart-pubsub", self._restart),
             ("jwt-key", self._jwt_key),
             ("refresh-token", self._refresh_token),
             ("access-token", self._access_token),
@@ -222,6 +227,20 @@ class Control:
             {"name": fault.name, "parameters": dict(fault.parameters), "left": fault.left}
             for fault in self._org.faults.listed()
         ]
+
+    async def _channel(self, body: dict[str, Any]) -> Any:
+        """Select entities on a channel: `{channel, entities, enriched, filters}`, as an administrator does."""
+        self._org.set_channel(
+            str(body.get("channel", "ChangeEvents")),
+            [str(name) for name in body["entities"]],
+            enriched=body.get("enriched") or {},
+            filters=body.get("filters") or {},
+        )
+        return {"members": self.status()["members"]}
+
+    async def _restart(self, body: dict[str, Any]) -> Any:
+        await self._restart_pubsub(float(body.get("away_s", 0)))
+        return {"pubsub": self._wire.pubsub_address}
 
     async def _move_clock(self, body: dict[str, Any]) -> Any:
         clock = self._org.clock

@@ -15,6 +15,7 @@ import grpc.aio
 
 from connectors.simulator.errors import BusError
 from connectors.simulator.model import Cursor
+from connectors.simulator.wire import stream_accidents as accidents
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.managed import ManagedSubscriptions
 from connectors.simulator.wire.publishing import Publisher
@@ -70,6 +71,7 @@ class PubSub(stubs.PubSubServicer):
         """Who may do what on a topic; the schema id where it has exactly one."""
 
         async def answer(session: Session, rpc_id: str) -> pb.TopicInfo:
+            accidents.check_call(self._wire.org.faults, "GetTopic")
             return self._topic(request.topic_name, rpc_id)
 
         return await self._unary(context, answer)
@@ -81,10 +83,12 @@ class PubSub(stubs.PubSubServicer):
             if not request.schema_id:
                 raise BusError("schema.validation.failed", "The schema ID is blank.")
             org = self._wire.org
+            accidents.check_call(org.faults, "GetSchema")
             schema = org.schema(request.schema_id)
             if schema is None or org.faults.take("schema_unknown", schema_id=request.schema_id) is not None:
                 raise BusError("schema.validation.failed", "The schema ID is not known.")
-            return pb.SchemaInfo(schema_json=schema, schema_id=request.schema_id, rpc_id=rpc_id)
+            text = accidents.schema_text(org.faults, schema)
+            return pb.SchemaInfo(schema_json=text, schema_id=request.schema_id, rpc_id=rpc_id)
 
         return await self._unary(context, answer)
 
@@ -168,7 +172,7 @@ class PubSub(stubs.PubSubServicer):
             session = await self._admitted(context)
             return await answer(session, rpc_id)
         except (BusError, StreamReset) as error:
-            await refuse(context, error, rpc_id)
+            await refuse(context, error, rpc_id, self._wire.org.faults)
 
     async def _streaming(self, context: Any, serve: Callable[[Session, str], Awaitable[None]]) -> None:
         rpc_id = new_rpc_id()
@@ -176,7 +180,7 @@ class PubSub(stubs.PubSubServicer):
             session = await self._admitted(context)
             await serve(session, rpc_id)
         except (BusError, StreamReset) as error:
-            await refuse(context, error, rpc_id)
+            await refuse(context, error, rpc_id, self._wire.org.faults)
 
     async def _admitted(self, context: Any) -> Session:
         """The caller's session. Raises BusError."""

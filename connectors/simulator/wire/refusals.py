@@ -9,6 +9,8 @@ import grpc
 import grpc.aio
 
 from connectors.simulator.errors import BusError
+from connectors.simulator.faults import Faults
+from connectors.simulator.wire import stream_accidents as accidents
 
 PREFIX = "sfdc.platform.eventbus.grpc."
 TRAILER = "error-code"
@@ -50,16 +52,20 @@ def new_rpc_id() -> str:
     return str(uuid.uuid4())
 
 
-async def refuse(context: Any, error: BusError | StreamReset, rpc_id: str) -> NoReturn:
-    """End the call with this error."""
+async def refuse(
+    context: Any, error: BusError | StreamReset, rpc_id: str, faults: Faults | None = None
+) -> NoReturn:
+    """End the call with this error, as faults would have it."""
+    faults = faults or Faults()
     if isinstance(error, StreamReset):
         await context.abort(
             grpc.StatusCode.UNAVAILABLE, "RST_STREAM closed stream. HTTP/2 error code: INTERNAL_ERROR"
         )
     else:
+        code = ((TRAILER, PREFIX + error.code),) if accidents.has_trailer(faults) else ()
         await context.abort(
-            status_of(error.code),
+            accidents.status_of_refusal(faults, status_of(error.code)),
             f"{error.message} rpcId: {rpc_id}",
-            trailing_metadata=((TRAILER, PREFIX + error.code), (RPC_ID_TRAILER, rpc_id)),
+            trailing_metadata=(*code, (RPC_ID_TRAILER, rpc_id)),
         )
     raise AssertionError("abort raises")

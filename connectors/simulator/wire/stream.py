@@ -13,6 +13,7 @@ from typing import Any
 
 from connectors.simulator.errors import BusError
 from connectors.simulator.model import Cursor, Delivered
+from connectors.simulator.wire import stream_accidents as accidents
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.refusals import StreamReset
 from connectors.simulator.wire.sessions import Session
@@ -64,7 +65,8 @@ class Stream:
                 "subscription.fetch.requested.events.invalid",
                 f"The number of events requested must be at least {least}.",
             )
-        self.owed = min(CREDIT_MAX, self.owed + requested)
+        if accidents.counts_credit(self._wire.org.faults, self.owed):
+            self.owed = min(CREDIT_MAX, self.owed + requested)
 
     def position(self) -> bytes:
         """Everything up to here has been passed."""
@@ -84,6 +86,11 @@ class Stream:
             while True:
                 self._stirred.clear()
                 self._check()
+                if accidents.check_stream(self._wire.org.faults, self.delivered):
+                    return
+                if accidents.is_silent(self._wire.org.faults):
+                    await asyncio.sleep(LOOK_AGAIN_S / 5)
+                    continue
                 while self._replies:
                     await self._context.write(self._replies.pop(0))
                 if self.owed and await self._deliver():
@@ -133,7 +140,7 @@ class Stream:
         reset = faults.active("stream_reset")
         if reset is not None:
             room = min(room, int(reset.parameters.get("after", 0)) - self.delivered)
-        return min(room, self._wire.delivery_left)
+        return accidents.room(faults, min(room, self._wire.delivery_left), self.delivered)
 
     async def _deliver(self) -> bool:
         """Send one response if there is something to send; says whether it is worth looking again at once."""
@@ -150,7 +157,8 @@ class Stream:
         self.delivered += len(events)
         self._since_keepalive += len(events)
         self._wire.org.usage.count_delivered(len(events))
-        position = self.position()
+        await accidents.pause(self._wire.org.faults)
+        events, position = accidents.distorted(self._wire.org.faults, events, self.position())
         unsent = len(events)
         for part in _parts(events):
             unsent -= len(part)
@@ -175,7 +183,8 @@ class Stream:
         if self.owed:
             if now >= self._responded_at + self._wire.options.keepalive_s:
                 self._since_keepalive = 0
-                await self._send((), self.position(), self.owed)
+                _, position = accidents.distorted(self._wire.org.faults, (), self.position())
+                await self._send((), position, self.owed)
             return False
         return self._client_done or now >= self._responded_at + self._wire.options.idle_close_s
 
