@@ -42,6 +42,7 @@ class Event(StrEnum):
     SEAL_FAILED = "journal.seal.failed"
     REQUEST_MADE = "request.made"
     ALERT_DECIDED = "alert.decided"
+    ALERT_NOT_DELIVERED = "alert.not_delivered"
     API_LISTENING = "api.listening"
     API_FAILED = "api.failed"
 

@@ -108,6 +108,9 @@ class Metrics:
         self.detector_keys = Gauge(f"{_P}detector_keys", "Keys the detector holds", registry=r)
         self.detector_evictions = Counter(f"{_P}detector_evictions_total", "Keys it had to drop", registry=r)
         self.alerts = Counter(f"{_P}alerts_total", "Alerts opened", ["severity"], registry=r)
+        self.alert_failures = Counter(
+            f"{_P}alert_delivery_failures_total", "Deliveries of an alert that failed", ["sink"], registry=r
+        )
         self.build = Gauge(f"{_P}build_info", "1, with the version", ["version"], registry=r)
         self.build.labels(__version__).set(1)
 

@@ -391,9 +391,7 @@ class PollSettings(Section):
 class PrivacySettings(Section):
     """What viewers and sinks do not see."""
 
-    masked: LaterTexts = Field(
-        [], description="Entity.Field, or compliance classes of the org; masked for viewers and at every sink"
-    )
+    masked: Texts = Field([], description="Entity.Field; masked for viewers and at every sink")
 
 
 class DetectSettings(Section):
@@ -412,12 +410,23 @@ class AlertsSettings(Section):
     """Where alerts go besides the console and the journal."""
 
     kafka: bool = Field(True, description="the topic <prefix>.alerts; with the embedded log its alerts topic")
-    alertmanager_url: Later = Field("", description="Alertmanager, API v2")
-    webhook_url: Later = Field("", description="https address that gets each alert as JSON, signed")
+    alertmanager_url: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Alertmanager's address; its API v2 is used"
+    )
+    webhook_url: HttpsUrl = Field("", description="https address that gets each alert as JSON, signed")
     webhook_secret_file: str = Field("", description="key of the webhook's HMAC-SHA256")
     webhook_networks: Annotated[Texts, AfterValidator(_are_networks)] = Field(
         [], description="private ranges the webhook may reach"
     )
+    positions: str = Field(
+        "alerts.positions", min_length=1, description="file beside which each sink keeps what it has taken"
+    )
+
+    @model_validator(mode="after")
+    def _signed(self) -> AlertsSettings:
+        if self.webhook_url and not self.webhook_secret_file:
+            raise ValueError("webhook_secret_file is needed for webhook_url")
+        return self
 
 
 class ApiSettings(Section):
@@ -499,7 +508,7 @@ class Settings(BaseSettings):
         return self.log.kafka.topic_prefix or f"salesforce.{self.org.alias}"
 
 
-_PATHS = frozenset({"path", "state_path", "segments", "folder"})
+_PATHS = frozenset({"path", "state_path", "segments", "folder", "positions"})
 
 
 # -- showing them -------------------------------------------------------------------------------------------

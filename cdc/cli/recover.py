@@ -145,6 +145,32 @@ def open_incident(
     _opened(detail)
 
 
+@incident_app.command("ack")
+def acknowledge_incident(
+    incident: INCIDENT,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Only say what it would silence.")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take an acknowledgement back.")] = False,
+) -> None:
+    """Say that it is a known job, which teaches the detector. Example: cdc incident ack ALERT --preview"""
+    if withdraw:
+        act(options.settings(), "unacknowledge_incident", incident_id=incident)
+        say("withdrawn: it will be told again")
+        return
+    told = act(options.settings(), "acknowledge_incident", incident_id=incident, preview=True)
+    say("will not be told again:")
+    for sentence in told["silences"]:
+        say(f"  {sentence}")
+    if preview:
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise BadArgument("nobody can be asked here", do="give --yes to acknowledge, or --preview")
+        typer.confirm("Acknowledge it?", abort=True)
+    act(options.settings(), "acknowledge_incident", incident_id=incident)
+    say("acknowledged")
+
+
 @incident_app.command("narrow")
 def narrow_incident(
     incident: INCIDENT,

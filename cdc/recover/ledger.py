@@ -33,10 +33,18 @@ class Ledger:
     clock: Clock = field(default_factory=Clock)
 
     def tell(
-        self, kind: str, key: str, detail: Mapping[str, Any], *, by: str = "", at: int | None = None
+        self,
+        kind: str,
+        key: str,
+        detail: Mapping[str, Any],
+        *,
+        by: str = "",
+        at: int | None = None,
+        alert_id: str = "",
     ) -> None:
         """One record. Errors: LogUnavailable."""
-        self.publish([record(kind, key, detail, by=by, at=self.clock.wall_ms() if at is None else at)])
+        at_ms = self.clock.wall_ms() if at is None else at
+        self.publish([record(kind, key, detail, by=by, at=at_ms, alert_id=alert_id)])
 
     async def read_back(self, question: str, parameters: Mapping[str, Any]) -> Any:
         """Wait until the journal answers `sql/<question>.sql` with something. Errors: RetryLater after a minute."""
@@ -55,8 +63,10 @@ class Ledger:
             await self.clock.sleep(LOOK_EVERY_S)
 
 
-def record(kind: str, key: str, detail: Mapping[str, Any], *, by: str = "", at: int) -> LogRecord:
+def record(
+    kind: str, key: str, detail: Mapping[str, Any], *, by: str = "", at: int, alert_id: str = ""
+) -> LogRecord:
     """A record of the topic `decisions`."""
     text = json.dumps(detail, separators=(",", ":"), ensure_ascii=False)
-    value = own.encode("decision", {"kind": kind, "at": at, "by": by, "detail": text})
+    value = own.encode("decision", {"kind": kind, "at": at, "by": by, "alert_id": alert_id, "detail": text})
     return LogRecord(topic=TOPIC, key=key, value=value)

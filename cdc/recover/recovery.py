@@ -17,9 +17,10 @@ from typing import Any
 from cdc.errors import BadArgument, CdcError, NotFound
 from cdc.ports.org import Org
 from cdc.ports.orgwriter import OrgWriter
+from cdc.recover.acknowledge import acknowledged
 from cdc.recover.apply import Apply, ApplyOptions, Progress
 from cdc.recover.guard import refuse_while_growing
-from cdc.recover.incidents import Incident, by_hand, find, narrowed, widened
+from cdc.recover.incidents import Incident, alert_of, by_hand, find, narrowed, widened
 from cdc.recover.ledger import Ledger
 from cdc.recover.plan import PlanOptions, make_plan
 from cdc.recover.planfile import Plan, checked, load_plan, save_plan
@@ -125,6 +126,19 @@ class Recovery:
     async def close_incident(self, incident_id: str, *, by: str, note: str = "") -> dict[str, Any]:
         incident = await self._find(incident_id)
         return await self._keep(incident.next(state="closed", note=note or incident.note), by)
+
+    async def acknowledge(self, incident_id: str, *, by: str, preview: bool = False) -> dict[str, Any]:
+        """Say that an alert is a known job: what that silences, and unless `preview` the detector is taught it."""
+        alert = await self._alert(incident_id)
+        if not preview:
+            await self._decide("ack", str(alert["alert_id"]), by)
+        return acknowledged(alert, is_preview=preview)
+
+    async def unacknowledge(self, incident_id: str, *, by: str) -> dict[str, Any]:
+        """Take that back: the template is forgotten."""
+        alert = await self._alert(incident_id)
+        await self._decide("unack", str(alert["alert_id"]), by)
+        return {"alert_id": alert["alert_id"], "acknowledged": False}
 
     # -- restores ------------------------------------------------------------------------------------------
 
@@ -365,6 +379,28 @@ class Recovery:
                 return find(reader, incident_id)
 
         return await asyncio.to_thread(look)
+
+    async def _alert(self, incident_id: str) -> dict[str, Any]:
+        """The alert of an incident. Errors: NotFound, BadArgument for one opened by hand."""
+        incident = await self._find(incident_id)
+
+        def look() -> dict[str, Any] | None:
+            with self._ledger.reader() as reader:
+                return alert_of(reader, incident.alert_id)
+
+        found = await asyncio.to_thread(look) if incident.alert_id else None
+        if found is None:
+            raise BadArgument(
+                "this incident was opened by hand: the detector has nothing to learn from it",
+                where=incident_id[:60],
+                do="acknowledge an alert; see `cdc alerts`",
+            )
+        return found
+
+    async def _decide(self, kind: str, alert_id: str, by: str) -> None:
+        at = await self._org_now()
+        await asyncio.to_thread(self._ledger.tell, kind, alert_id, {}, by=by, at=at, alert_id=alert_id)
+        await self._ledger.read_back("decision_kept", {"kind": kind, "alert_id": alert_id, "at": at})
 
     async def _keep(self, incident: Incident, by: str) -> dict[str, Any]:
         await self._tell("incident", incident.incident_id, incident.detail(), by)

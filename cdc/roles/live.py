@@ -39,6 +39,7 @@ from cdc.roles.build import (
     make_source,
 )
 from cdc.roles.gauges import keep_gauges
+from cdc.roles.notify import notifying
 from cdc.roles.process import Life, Worker
 from cdc.roles.recovering import make_recovery
 from cdc.roles.verifying import keep_verified
@@ -88,6 +89,8 @@ async def _live(
                 followers.append(parts.enter_context(_detector(settings, log)))
             if followers:
                 parts.enter_context(_reader(log, followers, life))
+            if detect:
+                await parts.enter_async_context(notifying(settings, log, metrics, clock, life))
             await parts.enter_async_context(_door(settings, log, store, life, metrics, clock))
             recorder = None
             if capture:

@@ -71,6 +71,14 @@ async def _contain(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
     return await recovery.contain(**given)
 
 
+async def _acknowledge(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return await recovery.acknowledge(**given)
+
+
+async def _unacknowledge(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return await recovery.unacknowledge(**given)
+
+
 async def _close(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
     return await recovery.close_incident(**given)
 
@@ -156,6 +164,22 @@ ACTIONS: dict[str, Action] = {
             Role.OPERATOR,
             _contain,
             (_INCIDENT, _NOTE, _BY),
+        ),
+        Action(
+            "acknowledge_incident",
+            "/api/v1/incidents/{incident_id}/acknowledge",
+            "Say that it is a known job: the detector learns it, and tells what it will silence",
+            Role.OPERATOR,
+            _acknowledge,
+            (_INCIDENT, Parameter("preview", "only say what would be silenced", "boolean", "body"), _BY),
+        ),
+        Action(
+            "unacknowledge_incident",
+            "/api/v1/incidents/{incident_id}/unacknowledge",
+            "Take an acknowledgement back",
+            Role.OPERATOR,
+            _unacknowledge,
+            (_INCIDENT, _BY),
         ),
         Action(
             "close_incident",
