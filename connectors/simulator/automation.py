@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from connectors.simulator.entities import Entity
 from connectors.simulator.errors import OrgError
 from connectors.simulator.model import Change, Op
-from connectors.simulator.soql import Condition
+from connectors.simulator.soql_conditions import Condition
 
 DEPTH_MAX = 5
 NOTED_MAX = 200_000

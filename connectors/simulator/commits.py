@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -38,6 +38,30 @@ class _Done:
     diffs: dict[str, str] | None = None
 
 
+class Undo:
+    """Takes back what several transactions did to records, as if they had never been; last things first."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[Entity, Record, Record | None]] = []
+        self.taken_back = False
+
+    def created(self, entity: Entity, record: Record) -> None:
+        self._before.append((entity, record, None))
+
+    def about_to_change(self, entity: Entity, record: Record) -> None:
+        self._before.append((entity, record, replace(record, values=dict(record.values))))
+
+    def take_back(self) -> None:
+        """Every record as it was."""
+        self.taken_back = True
+        for entity, record, before in reversed(self._before):
+            if before is None:
+                entity.records.forget(record)
+            else:
+                entity.records.put_back(record, before)
+        self._before.clear()
+
+
 class Committer:
     """Applies transactions to the records and says which events they make. Publishes nothing itself."""
 
@@ -50,6 +74,7 @@ class Committer:
         self._commit_number = first_commit
         self._record_counters = dict.fromkeys(entities, 0)
         self._case_number = 1_000
+        self.undo: Undo | None = None
         self._references: dict[str, list[tuple[Entity, str, bool]]] = {}
         for entity in entities.values():
             for field in entity.fields:
@@ -180,9 +205,14 @@ class Committer:
     ) -> _Done:
         entity = self._entities[change.entity]
         if change.op is Op.CREATE:
-            return self._create(entity, change, transaction, stamp)
+            made = self._create(entity, change, transaction, stamp)
+            if self.undo is not None:
+                self.undo.created(entity, made.record)
+            return made
         record = entity.records.get(change.record_id or "")
         assert record is not None
+        if self.undo is not None:
+            self.undo.about_to_change(entity, record)
         diffs = None
         if change.op is Op.UPDATE:
             if knobs.long_text_diffs:

@@ -104,7 +104,7 @@ def child_relationships(entity: str, entities: dict[str, Entity]) -> list[dict[s
             "childSObject": child.name,
             "field": field.name,
             "cascadeDelete": field.name in child.cascades,
-            "relationshipName": child.plural if not field.custom else f"{child.plural}__r",
+            "relationshipName": child_relationship(child, field, entity),
             "deprecatedAndHidden": False,
             "restrictedDelete": False,
         }
@@ -112,6 +112,18 @@ def child_relationships(entity: str, entities: dict[str, Entity]) -> list[dict[s
         for field in child.fields
         if entity in field.reference_to
     ]
+
+
+def child_relationship(child: Entity, field: Field, parent: str) -> str:
+    """What a parent calls its children: Contacts, Shipments__r, ChildAccounts; several ways have several names."""
+    if field.custom:
+        return f"{child.plural}__r"
+    if field.name == "MasterRecordId":
+        return f"{child.plural}MergedInto"
+    if child.name == parent:
+        return f"Child{child.plural}"
+    same = [one for one in child.fields if parent in one.reference_to]
+    return child.plural if same[0] is field else f"{child.plural}By{field.name.removesuffix('Id')}"
 
 
 def _described(field: Field) -> list[dict[str, Any]]:

@@ -84,6 +84,37 @@ class Records:
         self._purged[record.id] = record.deleted_at
         del self._by_id[record.id]
 
+    def forget(self, record: Record) -> None:
+        """It never was."""
+        if record.id in self._at:
+            self._strike(record.id)
+        del self._by_id[record.id]
+
+    def put_back(self, record: Record, before: Record) -> None:
+        """It is as it was, whatever happened to it."""
+        self._purged.pop(record.id, None)
+        self._by_id[record.id] = record
+        if record.id in self._at:
+            self._strike(record.id)
+        for path in self._by_value:
+            value = record.values.get(path)
+            if isinstance(value, str):
+                self._by_value[path].get(value, set()).discard(record.id)
+        for name in (
+            "values",
+            "deleted",
+            "system_modstamp",
+            "last_commit_at",
+            "deleted_with",
+            "deleted_at",
+            "cleared",
+        ):
+            setattr(record, name, getattr(before, name))
+        for path in self._by_value:
+            self.reindex(record, path, None)
+        if not record.deleted:
+            self._enlist(record.id)
+
     def purge_older(self, than_ms: int) -> None:
         """Empty the Recycle Bin of what has been in it for too long."""
         for old in [one for one in self._by_id.values() if one.deleted and one.deleted_at < than_ms]:

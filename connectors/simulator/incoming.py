@@ -10,7 +10,7 @@ from typing import Any
 from connectors.simulator.entities import Entity
 from connectors.simulator.errors import OrgError
 from connectors.simulator.fields import Field, Leaf
-from connectors.simulator.soql import date_ms, datetime_ms
+from connectors.simulator.soql_conditions import date_ms, datetime_ms
 
 NULL_TEXT = "#N/A"
 """What sets a field to null in a CSV, where an empty column leaves it as it is."""

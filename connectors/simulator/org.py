@@ -5,7 +5,8 @@ Used from one thread (the event loop of whoever serves it). Everything random co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -16,7 +17,7 @@ from connectors.simulator.bus import EventBus
 from connectors.simulator.channels import Channels, Member
 from connectors.simulator.checks import Checks
 from connectors.simulator.clock import SECOND_MS, SimClock
-from connectors.simulator.commits import Committer
+from connectors.simulator.commits import Committer, Undo
 from connectors.simulator.entities import Entity, Record, standard_entities
 from connectors.simulator.errors import OrgError
 from connectors.simulator.faults import Faults
@@ -79,6 +80,7 @@ class SimulatedOrg:
             self.clock.now_ms,
         )
         self.saver = Saver(self, checks, self.automation)
+        self._held: list[Published] | None = None
         self._shapes: dict[tuple[str, str], RowShape] = {}
         self._schemas = {
             **{made.layout.schema_id: made.layout.schema_json for made in self.entities.values()},
@@ -159,6 +161,21 @@ class SimulatedOrg:
         for record_id, rule in expansion.mails if triggers else ():
             self.automation.mail("flow", record_id, rule)
         return Committed(transaction, tuple(record_ids), tuple(events))
+
+    @contextmanager
+    def held_back(self) -> Iterator[Undo]:
+        """What is committed inside is told to nobody before the end; `Undo.take_back` makes it not have been.
+
+        For requests that write all or nothing in several transactions. Nothing else may commit meanwhile.
+        """
+        undo = self._committer.undo = Undo()
+        self._held = []
+        try:
+            yield undo
+        finally:
+            held, self._held, self._committer.undo = self._held, None, None
+            if not undo.taken_back:
+                self._tell(held)
 
     def new_id(self, entity: str) -> str:
         """An id to create a record with, for transactions whose records refer to each other."""
@@ -336,6 +353,7 @@ class SimulatedOrg:
             now=self.clock.now_ms(),
             include_deleted=include_deleted,
             snapshot=self._knobs.pages_are_snapshots,
+            relationships=self._relationship,
         )
 
     def tooling_query(self, soql: str) -> Rows:
@@ -456,6 +474,15 @@ class SimulatedOrg:
         prefix = record_id[:3]
         return next((entity for entity in self.entities.values() if entity.key_prefix == prefix), None)
 
+    def _relationship(self, parent: str, name: str) -> tuple[str, str]:
+        for child in self.entities.values():
+            for field in child.fields:
+                if parent in field.reference_to and (
+                    descriptions.child_relationship(child, field, parent).lower() == name.lower()
+                ):
+                    return child.name, field.name
+        raise OrgError("INVALID_TYPE", f"Didn't understand relationship '{name}' in FROM part of query call.")
+
     def _echoed(self, client: str) -> str:
         match self._knobs.client_echo:
             case "on":
@@ -472,6 +499,9 @@ class SimulatedOrg:
         return self.shape(entity, as_user=SYSTEM).resolve_in_event
 
     def _tell(self, events: Sequence[Published]) -> None:
+        if self._held is not None:
+            self._held.extend(events)
+            return
         for event in events:
             self.truth.add(event)
         self.bus.publish([event for event in events if event.kind])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.simulator.channels import DEFAULT_CHANNEL, Channels
@@ -11,13 +12,17 @@ from connectors.simulator.errors import OrgError
 from connectors.simulator.ids import record_id as make_id
 from connectors.simulator.ids import with_suffix
 from connectors.simulator.rows import Column, RowShape, attributes
-from connectors.simulator.soql import Query, Resolved, comparable, parse_query
+from connectors.simulator.soql import Query, parse_query
+from connectors.simulator.soql_conditions import Resolved, comparable
+from connectors.simulator.soql_groups import grouped_rows
 
 FIELDS_ALL_ROWS_MAX = 200
 """FIELDS(ALL) and FIELDS(CUSTOM) need a LIMIT of at most so many."""
 
 Shape = Callable[[str], RowShape]
 EntityOfId = Callable[[str], Entity | None]
+Relationships = Callable[[str, str], tuple[str, str]]
+"""(parent entity, name of its children) -> (child entity, path of the reference). Raises OrgError."""
 
 
 class Rows:
@@ -63,13 +68,35 @@ def run_query(
     now: int,
     include_deleted: bool,
     snapshot: bool,
+    relationships: Relationships,
 ) -> Rows:
     """Parse, choose and order the records. Raises MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE."""
-    query = parse_query(soql)
-    seen = shape(query.entity)
-    related = _Related(seen, shape, entity_of_id)
+    return _run(
+        parse_query(soql),
+        _Asking(shape, entity_of_id, now, include_deleted, relationships),
+        snapshot=snapshot,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What every query inside a query shares with the one around it."""
+
+    shape: Shape
+    entity_of_id: EntityOfId
+    now: int
+    include_deleted: bool
+    relationships: Relationships
+
+
+def _run(query: Query, asking: _Asking, *, snapshot: bool) -> Rows:
+    seen = asking.shape(query.entity)
+    related = _Related(seen, asking)
+    if query.aggregates:
+        return _grouped(query, seen, related, asking)
     columns = [] if query.counts else _columns(query, seen, related)
-    chosen = _chosen(query, seen.entity, related.resolve, now, include_deleted)
+    columns += [_children(child, seen.entity, asking) for child in query.children]
+    chosen = _chosen(query, seen.entity, related, asking)
     if query.counts:
         return Rows(len(chosen), lambda start, count: [], counts=True)
     entity = seen.entity
@@ -89,16 +116,47 @@ def run_query(
     return Rows(len(record_ids), page, columns=named)
 
 
-def _chosen(
-    query: Query, entity: Entity, resolve: Callable[[str], Resolved], now: int, include_deleted: bool
-) -> list[Record]:
-    condition = query.where(resolve, now) if query.where is not None else None
-    chosen = [
+def _grouped(query: Query, seen: RowShape, related: _Related, asking: _Asking) -> Rows:
+    """Rows of groups of records."""
+    everything = replace(query, order_by=(), limit=None, offset=0)
+    rows = grouped_rows(query, _chosen(everything, seen.entity, related, asking), related, asking.now)
+    return Rows(len(rows), lambda start, count: rows[start : start + count])
+
+
+def _children(child: Query, parent: Entity, asking: _Asking) -> tuple[str, Column]:
+    """A column that holds the rows of a subquery, null where there are none."""
+    found = asking.relationships(parent.name, child.entity)
+    shape = asking.shape(found[0])
+    inner = replace(child, entity=found[0])
+    related = _Related(shape, asking)
+    columns = _columns(inner, shape, related)
+
+    def rows(record: Record) -> Any:
+        children = shape.entity.records.by_value(found[1], record.id)
+        chosen = _ordered(inner, _kept(inner, children, related, asking), related)
+        if not chosen:
+            return None
+        made = [_row(shape.entity.name, columns, one) for one in chosen]
+        return {"totalSize": len(made), "done": True, "records": made}
+
+    return child.entity, rows
+
+
+def _chosen(query: Query, entity: Entity, resolve: _Related, asking: _Asking) -> list[Record]:
+    return _ordered(query, _kept(query, _candidates(query, entity), resolve, asking), resolve)
+
+
+def _kept(query: Query, records: Iterable[Record], resolve: _Related, asking: _Asking) -> list[Record]:
+    condition = query.where(resolve, asking.now) if query.where is not None else None
+    return [
         record
-        for record in _candidates(query, entity)
-        if (include_deleted or not (record.deleted or record.archived))
+        for record in records
+        if (asking.include_deleted or not (record.deleted or record.archived))
         and (condition is None or condition(record))
     ]
+
+
+def _ordered(query: Query, chosen: list[Record], resolve: _Related) -> list[Record]:
     chosen.sort(key=lambda record: record.id)
     for name, descending, nulls_last in reversed(query.order_by):
         field = resolve(name)
@@ -163,17 +221,28 @@ def _columns(query: Query, shape: RowShape, related: _Related) -> list[tuple[str
 class _Related:
     """Names one relationship away: `Owner.Name`, `Account.Industry`."""
 
-    def __init__(self, shape: RowShape, shapes: Shape, entity_of_id: EntityOfId) -> None:
+    def __init__(self, shape: RowShape, asking: _Asking) -> None:
         self._shape = shape
-        self._shapes = shapes
-        self._entity_of_id = entity_of_id
+        self._asking = asking
+
+    def __call__(self, name: str) -> Resolved:
+        return self.resolve(name)
+
+    def selected(self, query: Query) -> list[Any]:
+        """The values that a query inside a condition selects: those of its one field."""
+        shape = self._asking.shape(query.entity)
+        related = _Related(shape, self._asking)
+        if len(query.fields) != 1 or query.children:
+            raise OrgError("MALFORMED_QUERY", "The inner select must select exactly one field")
+        field = related.resolve(query.fields[0])
+        return [field.get(record) for record in _chosen(query, shape.entity, related, self._asking)]
 
     def resolve(self, name: str) -> Resolved:
         """A field of the entity itself or of one it refers to."""
         if "." not in name:
             return self._shape.resolve(name)
         _, path, target, rest = self._parts(name)
-        resolved = target.resolve(rest)
+        resolved = _Related(target, self._asking).resolve(rest)
 
         def get(record: Record) -> Any:
             parent = self._parent(record.values.get(path))
@@ -184,7 +253,8 @@ class _Related:
     def column(self, name: str) -> tuple[str, Column]:
         """The nested object of a row; several columns of one relationship make one object."""
         relationship, path, target, rest = self._parts(name)
-        column_name, value = target.column(rest)
+        further = _Related(target, self._asking)
+        column_name, value = further.column(rest) if "." in rest else target.column(rest)
 
         def nested(record: Record) -> Any:
             parent = self._parent(record.values.get(path))
@@ -201,7 +271,7 @@ class _Related:
         for field in self._shape.entity.fields:
             if field.relationship.lower() == relationship.lower() and field.name not in self._shape.hidden:
                 try:
-                    return field.relationship, field.name, self._shapes(field.reference_to[0]), rest
+                    return field.relationship, field.name, self._asking.shape(field.reference_to[0]), rest
                 except OrgError as error:
                     raise self._shape.no_such(name) from error
         raise OrgError(
@@ -213,7 +283,7 @@ class _Related:
     def _parent(self, record_id: str | None) -> Record | None:
         if record_id is None:
             return None
-        entity = self._entity_of_id(record_id)
+        entity = self._asking.entity_of_id(record_id)
         return None if entity is None else entity.records.get(record_id)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from connectors.simulator.entities import Entity, Record
 from connectors.simulator.errors import OrgError
 from connectors.simulator.fields import Field
-from connectors.simulator.soql import Resolved
+from connectors.simulator.soql_conditions import Resolved
 
 API_VERSION = "66.0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -20,6 +20,9 @@ from connectors.simulator.wire.sessions import Session
 WIRE = web.AppKey("wire", Wire)
 SESSION: web.RequestKey[Session] = web.RequestKey("session", Session)
 
+INNER: web.RequestKey[Any] = web.RequestKey("inner", object)
+"""The body of a request inside another one."""
+
 BODY_BYTES_MAX = 150 * 1024 * 1024  # an upload of a bulk job
 DATA = "/services/data"
 UNAVAILABLE_RETRY_S = 5
@@ -52,6 +55,8 @@ def error_body(error: OrgError) -> dict[str, Any]:
 
 async def json_body(request: web.Request) -> Any:
     """The JSON a request carries. Raises OrgError JSON_PARSER_ERROR."""
+    if INNER in request:
+        return request[INNER]
     try:
         return json.loads(await request.read())
     except (ValueError, UnicodeDecodeError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from connectors.simulator.org import SimulatedOrg
 from connectors.simulator.queries import Rows
 from connectors.simulator.saving import Asked
 from connectors.simulator.wire.answers import SESSION, WIRE, json_answer, json_object
+from connectors.simulator.wire.writing import asked as one_asked
 from connectors.simulator.wire.writing import (
     creation,
     deletion,
@@ -50,7 +51,7 @@ async def create(request: web.Request) -> web.Response:
     """Insert up to 200 records."""
     body = await json_object(request)
     org = request.app[WIRE].org
-    asked = [_asked(creation, org, _type(record), record) for record in _records(body)]
+    asked = [one_asked(creation, org, _type(record), record) for record in _records(body)]
     return _written(request, asked, body)
 
 
@@ -58,7 +59,9 @@ async def update(request: web.Request) -> web.Response:
     """Change up to 200 records."""
     body = await json_object(request)
     org = request.app[WIRE].org
-    asked = [_asked(updating, org, _type(record), _named(record, "id"), record) for record in _records(body)]
+    asked = [
+        one_asked(updating, org, _type(record), _named(record, "id"), record) for record in _records(body)
+    ]
     return _written(request, asked, body)
 
 
@@ -70,7 +73,7 @@ async def upsert(request: web.Request) -> web.Response:
     records = _records(body)
     if any(_type(record) != entity for record in records):
         raise OrgError("INVALID_INPUT", "All records of an upsert have the type of the request")
-    asked = [_asked(upserting, org, entity, field, _named(record, field), record) for record in records]
+    asked = [one_asked(upserting, org, entity, field, _named(record, field), record) for record in records]
     saved = save(request, asked, all_or_none=bool(body.get("allOrNone")))
     return json_answer(
         [{**result_body(one), **({} if one.error else {"created": one.created})} for one in saved]
@@ -83,7 +86,7 @@ async def delete(request: web.Request) -> web.Response:
     if len(record_ids) > RECORDS_MAX:
         raise OrgError("EXCEEDED_ID_LIMIT", f"record limit reached: cannot submit more than {RECORDS_MAX}")
     org = request.app[WIRE].org
-    asked = [_asked(_deletion, org, record_id) for record_id in record_ids]
+    asked = [one_asked(_deletion, org, record_id) for record_id in record_ids]
     return _written(request, asked, {"allOrNone": request.query.get("allOrNone", "").lower() == "true"})
 
 
@@ -139,13 +142,6 @@ def _type(record: Mapping[str, Any]) -> str:
 def _named(record: Mapping[str, Any], wanted: str) -> str:
     """A field of a record whatever its case; "" where it is missing."""
     return str(next((value for name, value in record.items() if name.lower() == wanted.lower()), "") or "")
-
-
-def _asked(make: Callable[..., Change], *arguments: Any) -> Asked:
-    try:
-        return make(*arguments)
-    except OrgError as error:
-        return error
 
 
 def _deletion(org: SimulatedOrg, record_id: str) -> Change:

@@ -289,5 +289,6 @@ class BulkIngest:
             return
         error = saved.error
         said = f"{error.code}:{error.message}:{', '.join(error.fields)} --"
-        job.refused.append([saved.record_id or "", said, *row])
+        known = next((text for name, text in zip(job.header, row, strict=True) if name.lower() == "id"), "")
+        job.refused.append([saved.record_id or known, said, *row])
         job.failed += 1

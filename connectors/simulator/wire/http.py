@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from connectors.simulator.wire import batches, descriptions, oauth, records
+from connectors.simulator.wire import batches, composite, descriptions, oauth, records, search
 from connectors.simulator.wire.accidents import accidental
 from connectors.simulator.wire.answers import BODY_BYTES_MAX, WIRE, admitted, refusing, stamped
 from connectors.simulator.wire.bulk_ingest import BulkIngest
@@ -32,6 +32,8 @@ def http_application(wire: Wire, managed: ManagedSubscriptions, control: Control
             *Cometd(wire).routes(),
             *Tooling(wire, managed).routes(),
             *batches.routes(),
+            *composite.routes(),
+            *search.routes(),
             *queries.routes(),
             *Soap(wire, queries).routes(),
             *bulk_queries.routes(),

@@ -20,7 +20,7 @@ from connectors.simulator.ids import with_suffix
 from connectors.simulator.merging import merge_changes
 from connectors.simulator.model import Change, Op
 from connectors.simulator.saving import Asked, Caller, Saved
-from connectors.simulator.soql import datetime_ms
+from connectors.simulator.soql_conditions import datetime_ms
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.queries import Queries
 from connectors.simulator.wire.sessions import Session
@@ -35,6 +35,7 @@ from connectors.simulator.wire.soap_xml import (
     record_xml,
     value_xml,
 )
+from connectors.simulator.wire.writing import asked as one_asked
 from connectors.simulator.wire.writing import creation, deletion, entity_of_id, updating, upserting
 
 IDS_MAX = 200
@@ -229,12 +230,12 @@ class Soap:
     # Writing
 
     def _create(self, call: Call) -> str:
-        asked = [_asked(creation, self._org, entity, body) for entity, body in call.records("sObjects")]
+        asked = [one_asked(creation, self._org, entity, body) for entity, body in call.records("sObjects")]
         return self._saved(call, asked)
 
     def _update(self, call: Call) -> str:
         asked = [
-            _asked(updating, self._org, entity, str(body.get("Id") or ""), body)
+            one_asked(updating, self._org, entity, str(body.get("Id") or ""), body)
             for entity, body in call.records("sObjects")
         ]
         return self._saved(call, asked)
@@ -242,17 +243,17 @@ class Soap:
     def _upsert(self, call: Call) -> str:
         field = call.text("externalIDFieldName")
         asked = [
-            _asked(upserting, self._org, entity, field, str(body.get(field) or ""), body)
+            one_asked(upserting, self._org, entity, field, str(body.get(field) or ""), body)
             for entity, body in call.records("sObjects")
         ]
         return self._saved(call, asked, created=True)
 
     def _delete(self, call: Call) -> str:
-        asked = [_asked(self._deletion, record_id) for record_id in call.texts("ids")]
+        asked = [one_asked(self._deletion, record_id) for record_id in call.texts("ids")]
         return self._saved(call, asked)
 
     def _undelete(self, call: Call) -> str:
-        asked = [_asked(self._undeletion, record_id) for record_id in call.texts("ids")]
+        asked = [one_asked(self._undeletion, record_id) for record_id in call.texts("ids")]
         return self._saved(call, asked)
 
     def _deletion(self, record_id: str) -> Change:
@@ -321,13 +322,6 @@ def _caller(call: Call) -> Caller:
 def _session(call: Call) -> Session:
     assert call.session is not None
     return call.session
-
-
-def _asked(make: Callable[..., Change], *arguments: Any) -> Asked:
-    try:
-        return make(*arguments)
-    except OrgError as error:
-        return error
 
 
 def _result(name: str, saved: Saved, *, created: bool = False) -> str:

@@ -13,7 +13,8 @@ from aiohttp import web
 from connectors.simulator.channels import DEFAULT_CHANNEL, ENRICHED_FIELDS_MAX, Member
 from connectors.simulator.entities import Entity
 from connectors.simulator.errors import OrgError
-from connectors.simulator.soql import Resolved, parse_query
+from connectors.simulator.soql import parse_query
+from connectors.simulator.soql_conditions import Resolved
 from connectors.simulator.wire.answers import json_answer, json_object
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.managed import ManagedSubscriptions

@@ -5,7 +5,7 @@ A change that cannot be understood is an error in its place, so that the others 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -94,6 +94,16 @@ def existing(entity: Entity, record_id: str) -> Record:
     if record.deleted:
         raise OrgError("ENTITY_IS_DELETED", "entity is deleted", status=404)
     return record
+
+
+def asked(make: Callable[..., Change], *arguments: Any) -> Asked:
+    """A change of a call with many, or why it is none: there, a record that is not found has a code of its own."""
+    try:
+        return make(*arguments)
+    except OrgError as error:
+        if error.code == "NOT_FOUND":
+            return OrgError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+        return error
 
 
 def result_body(saved: Saved) -> dict[str, Any]:
