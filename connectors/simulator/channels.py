@@ -46,6 +46,7 @@ class Channels:
         self._channels: dict[str, dict[str, Member]] = {
             DEFAULT_CHANNEL: {entity: Member(entity) for entity in entity_of_event.values()}
         }
+        self._event_channels: dict[str, dict[str, Member]] = {}
         self.platform_events: dict[str, str] = {}
 
     def set_members(self, channel: str, members: tuple[Member, ...]) -> None:
@@ -55,16 +56,32 @@ class Channels:
         else:
             self._channels.pop(channel, None)
 
+    def set_event_members(self, channel: str, events: tuple[str, ...]) -> None:
+        """Put platform events on a channel of their own (`/event/Ops__chn`); none: the channel is gone."""
+        if events:
+            self._event_channels[channel] = {event: Member(event) for event in events}
+        else:
+            self._event_channels.pop(channel, None)
+
+    @property
+    def event_channels(self) -> frozenset[str]:
+        """Channels of platform events."""
+        return frozenset(self._event_channels)
+
     def members(self) -> list[tuple[str, Member]]:
         """Every (channel, member), as the Tooling API lists them."""
-        return [(name, member) for name, members in self._channels.items() for member in members.values()]
+        channels = (*self._channels.items(), *self._event_channels.items())
+        return [(name, member) for name, members in channels for member in members.values()]
 
     def selected(self) -> frozenset[str]:
         """Entities that publish change events at all."""
         return frozenset(entity for members in self._channels.values() for entity in members)
 
     def topic(self, name: str) -> Topic:
-        """Resolve `/data/ChangeEvents`, `/data/XChangeEvent`, `/data/Y__chn`, `/event/Z__e`. Raises BusError."""
+        """Resolve `/data/ChangeEvents`, `/data/XChangeEvent`, `/data/Y__chn`, `/event/Z__e`, `/event/V__chn`.
+
+        Raises BusError.
+        """
         if not name:
             raise BusError("topic.validation.empty", "The topic name is blank.")
         if name.startswith(DATA):
@@ -75,6 +92,8 @@ class Channels:
             if entity is not None:
                 members = {entity: Member(entity)} if entity in self.selected() else {}
                 return Topic(name, members, single=True)
+        elif name.startswith(EVENT) and name.removeprefix(EVENT) in self._event_channels:
+            return Topic(name, self._event_channels[name.removeprefix(EVENT)], single=False)
         elif name.startswith(EVENT) and name.removeprefix(EVENT) in self.platform_events:
             event = name.removeprefix(EVENT)
             return Topic(name, {event: Member(event)}, single=True)

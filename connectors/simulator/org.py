@@ -307,6 +307,13 @@ class SimulatedOrg:
             members.append(Member(name, tuple((enriched or {}).get(name, ())), text, accepts))
         self.bus.channels.set_members(channel, tuple(members))
 
+    def set_event_channel(self, channel: str, events: Sequence[str]) -> None:
+        """Put platform events on `X__chn`, which is then `/event/X__chn`."""
+        for name in events:
+            if name not in self.platform_events:
+                raise OrgError("NOT_FOUND", f"The platform event {name} is not found.", status=404)
+        self.bus.channels.set_event_members(channel, tuple(events))
+
     # Asking
 
     def entity(self, name: str) -> Entity:

@@ -25,6 +25,54 @@ Express__c Boolean
 """
 
 
+ALARM = """
+Machine__c Text
+Celsius__c Double
+Seen_At__c DateTime
+"""
+LOGIN = """
+EventIdentifier Text
+UserId EntityId ->User:User
+Username Text
+EventDate DateTime
+LoginType Text
+SourceIp Text
+Status Text
+Application Text
+Browser Text
+EvaluationTime Double
+PolicyOutcome Text
+"""
+PERMISSION_SET = """
+EventIdentifier Text
+UserId EntityId ->User:User
+Username Text
+EventDate DateTime
+EventSource Text
+Operation Text
+ParentNameList Text
+PermissionList Text
+PermissionType Text
+ImpactedUserIds Text
+UserCount Double
+HasExternalUsers Boolean
+PolicyOutcome Text
+"""
+API = """
+EventIdentifier Text
+UserId EntityId ->User:User
+Username Text
+EventDate DateTime
+Application Text
+Client Text
+Operation Text
+Query Text
+QueriedEntities Text
+RowsProcessed Double
+ElapsedTime Integer
+"""
+
+
 class _Schema:
     """The schema of a platform event: two fields of the system that are never null, then its own."""
 
@@ -45,10 +93,11 @@ class _Schema:
 
 
 class PlatformEvent:
-    """One kind of platform event the org knows."""
+    """One kind of platform event the org knows. Only the org itself publishes `monitoring` ones."""
 
     def __init__(self, name: str, definition: str) -> None:
         self.name = name
+        self.monitoring = not name.endswith("__e")
         self.fields = parse_fields(definition, id_prefix="00NSm00E")
         self.schema = _Schema(name, self.fields)
 
@@ -75,5 +124,12 @@ def _encoded(schema: _Schema, body: Mapping[str, Any]) -> bytes:
 
 
 def standard_platform_events() -> dict[str, PlatformEvent]:
-    """The platform events every simulated org has."""
-    return {"Order__e": PlatformEvent("Order__e", ORDER)}
+    """The platform events every simulated org has, and its real-time monitoring events."""
+    definitions = {
+        "Order__e": ORDER,
+        "Alarm__e": ALARM,
+        "LoginEventStream": LOGIN,
+        "PermissionSetEvent": PERMISSION_SET,
+        "ApiEventStream": API,
+    }
+    return {name: PlatformEvent(name, definition) for name, definition in definitions.items()}

@@ -326,7 +326,8 @@ def tooling_rows(soql: str, channels: Channels, entities: Mapping[str, Entity], 
 def _members(channels: Channels, entities: Mapping[str, Entity]) -> list[dict[str, Any]]:
     rows = []
     for count, (channel, member) in enumerate(channels.members(), start=1):
-        event = entities[member.entity].change_event
+        entity = entities.get(member.entity)
+        event = entity.change_event if entity is not None else member.entity
         rows.append(
             {
                 "Id": make_id("0v8", "Sm00", count),
@@ -335,7 +336,7 @@ def _members(channels: Channels, entities: Mapping[str, Entity]) -> list[dict[st
                 "SelectedEntity": event,
                 "FilterExpression": member.filter_expression or None,
                 "EnrichedFields": [
-                    {"name": _column(entities[member.entity], path)} for path in member.enriched
+                    {"name": _column(entity, path)} for path in member.enriched if entity is not None
                 ]
                 or None,
             }
@@ -354,7 +355,7 @@ def _channels(channels: Channels) -> list[dict[str, Any]]:
         {
             "Id": make_id("0YL", "Sm00", count),
             "DeveloperName": name.removesuffix("__chn"),
-            "ChannelType": "data",
+            "ChannelType": "event" if name in channels.event_channels else "data",
             "MasterLabel": "Change events" if name == DEFAULT_CHANNEL else name.removesuffix("__chn"),
         }
         for count, name in enumerate(names, start=1)

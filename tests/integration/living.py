@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -47,10 +47,11 @@ class Org:
     ready: dict[str, Any]
     process: subprocess.Popen[str]
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
         host, _, port = self.ready["http"].split("//")[-1].rpartition(":")
         connection = HTTPConnection(host, int(port), timeout=PATIENCE_S)
-        connection.request(method, path, json.dumps(body) if body is not None else None)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         answer = connection.getresponse()
         text = answer.read().decode()
         assert answer.status < 300, f"{method} {path}: {answer.status} {text[:300]}"
@@ -94,7 +95,14 @@ def simulated_org(folder: Path, workload: str = "", *arguments: str) -> Iterator
 
 
 def write_settings(
-    folder: Path, org: Org, kafka: str = "", extra: str = "", *, transport: str = "pubsub"
+    folder: Path,
+    org: Org,
+    kafka: str = "",
+    extra: str = "",
+    *,
+    transport: str = "pubsub",
+    channels: Sequence[str] = ("/data/ChangeEvents",),
+    platform_events: Sequence[str] = (),
 ) -> Settings:
     """A settings file beside its journal, as a person would write it; `kafka` is a broker's address."""
     with socket.socket() as probe:
@@ -110,6 +118,8 @@ login_url = "{org.ready["http"]}"
 client_id = "{org.ready["client_id"]}"
 client_secret_file = "secret"
 transport = "{transport}"
+channels = {json.dumps(list(channels))}
+platform_events = {json.dumps(list(platform_events))}
 pubsub_endpoint = "{org.ready["pubsub"]}"
 pubsub_tls = false
 [log]

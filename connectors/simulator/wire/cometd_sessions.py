@@ -159,7 +159,7 @@ class CometdClients:
                 events, client.cursors[topic] = self._wire.org.bus.read(cursor, room)
             except BusError:
                 continue  # permissions are not looked at again while a subscription lasts
-            self._wire.org.usage.count_delivered(len(events))
+            self._wire.count_delivered(events)
             out += [self._texts.message(topic, event, client.version) for event in events]
             size += sum(len(event.payload) for event in events)
         return out

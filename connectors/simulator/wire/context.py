@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.simulator.errors import BusError, OrgError
+from connectors.simulator.model import Delivered
 from connectors.simulator.org import SimulatedOrg
 from connectors.simulator.wire.sessions import TOKEN_LIFETIME_S, ConnectedApp, Session, Sessions
 
@@ -71,6 +73,12 @@ class Wire:
             raise BusError(
                 "subscription.limit.exceeded", "You have exceeded the event delivery limit for your org."
             )
+
+    def count_delivered(self, events: Sequence[Delivered]) -> None:
+        """Counts delivered events; real-time monitoring events count towards no allocation."""
+        known = self.org.platform_events
+        free = sum(1 for e in events if (found := known.get(e.entity)) is not None and found.monitoring)
+        self.org.usage.count_delivered(len(events) - free)
 
     @property
     def delivery_left(self) -> int:

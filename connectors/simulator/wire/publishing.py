@@ -71,8 +71,9 @@ class Publisher:
         if not topic:
             raise BusError("publish.topic.validation.empty", "The topic name is blank.")
         channels = self._wire.org.bus.channels
-        entity = next(iter(channels.topic(topic).members), "")
-        if entity not in channels.platform_events:
+        found = channels.topic(topic)
+        entity = next(iter(found.members), "") if found.single else ""
+        if entity not in channels.platform_events or self._wire.org.platform_events[entity].monitoring:
             raise BusError("topic.meta.permission", f"{topic} cannot be published to.")
         return entity
 

@@ -154,7 +154,7 @@ class PubSub(stubs.PubSubServicer):
         return pb.TopicInfo(
             topic_name=name,
             tenant_guid=f"core/simulated/{org.org_id}",
-            can_publish=entity in org.bus.channels.platform_events,
+            can_publish=entity in org.platform_events and not org.platform_events[entity].monitoring,
             can_subscribe=permitted,
             schema_id=org.current_schema(entity) if entity else "",
             rpc_id=rpc_id,

@@ -156,7 +156,7 @@ class Stream:
         self.owed -= len(events)
         self.delivered += len(events)
         self._since_keepalive += len(events)
-        self._wire.org.usage.count_delivered(len(events))
+        self._wire.count_delivered(events)
         await accidents.pause(self._wire.org.faults)
         events, position = accidents.distorted(self._wire.org.faults, events, self.position())
         unsent = len(events)

@@ -156,7 +156,12 @@ class Tooling:
         channel = str(metadata.get("eventChannel") or "")
         if channel != DEFAULT_CHANNEL and not channel.endswith(CHANNEL_SUFFIX):
             raise OrgError("INVALID_INPUT", f"{channel!r} is no event channel")
-        entity = self._entity_of(str(metadata.get("selectedEntity") or ""))
+        selected = str(metadata.get("selectedEntity") or "")
+        if selected in self._wire.org.platform_events:
+            if channel == DEFAULT_CHANNEL or self._wire.org.platform_events[selected].monitoring:
+                raise OrgError("INVALID_INPUT", f"{selected} cannot be put on {channel}")
+            return channel, Member(selected)
+        entity = self._entity_of(selected)
         fields = metadata.get("enrichedFields") or []
         names = [str(one.get("name", "")) for one in fields if isinstance(one, dict)]
         if len(names) > ENRICHED_FIELDS_MAX or (names and channel == DEFAULT_CHANNEL):
@@ -182,6 +187,12 @@ class Tooling:
         return {member.entity: member for name, member in listed if name == channel}
 
     def _set(self, channel: str, members: Mapping[str, Member]) -> None:
+        events = [name for name in members if name in self._wire.org.platform_events]
+        if events and len(events) < len(members):
+            raise OrgError("INVALID_INPUT", "A channel has change events or platform events, not both")
+        if events or channel in self._wire.org.bus.channels.event_channels:
+            self._wire.org.set_event_channel(channel, events)
+            return
         self._wire.org.set_channel(
             channel,
             list(members),
@@ -199,7 +210,8 @@ class Tooling:
         raise OrgError("NOT_FOUND", "The requested resource does not exist", status=404)
 
     def _is(self, row: Mapping[str, Any], channel: str, entity: str) -> bool:
-        event = self._wire.org.entities[entity].change_event
+        made = self._wire.org.entities.get(entity)
+        event = made.change_event if made is not None else entity
         return bool(row["EventChannel"] == channel and row["SelectedEntity"] == event)
 
 
