@@ -42,6 +42,27 @@ async def without_dead_ends(
     return pa.Table.from_pylist(listed, schema=rows.schema)
 
 
+def without_unmakeable(rows: pa.Table, more: pa.Table) -> pa.Table:
+    """All rows, where a record that cannot be made anew is neither tried nor pointed to."""
+    listed = more.to_pylist()
+    cannot = {
+        r["record_id"]
+        for r in listed
+        if r["action"] == "CREATE" and r["field"] is None and r["decision"] == "impossible"
+    }
+    if not cannot:
+        return pa.concat_tables([rows, more])
+    for row in listed:
+        if row["action"] == "REPARENT" and row["before"] in cannot:
+            row["decision"], row["reason"] = "impossible", "points to a record that cannot be made anew"
+    kept = [
+        r
+        for r in rows.to_pylist()
+        if not (r["action"] == "CREATE" and r["field"] is None and r["record_id"] in cannot)
+    ]
+    return pa.Table.from_pylist([*kept, *listed], schema=rows.schema)
+
+
 async def _gone(org: Org, entity: str, ids: set[str]) -> set[str]:
     """Those of the ids that the org does not have. One that cannot be asked about counts as there."""
     try:

@@ -18,7 +18,7 @@ from cdc.errors import BadArgument, NotFound
 from cdc.ports.org import EntityDescription, Org
 from cdc.recover.automation import active_automation
 from cdc.recover.befores import Touched, before_the_incident, whole_records
-from cdc.recover.dead_ends import without_dead_ends
+from cdc.recover.dead_ends import without_dead_ends, without_unmakeable
 from cdc.recover.incidents import Incident
 from cdc.recover.planfile import ROWS
 from cdc.recover.reading import Present, joined, read_present
@@ -80,7 +80,7 @@ async def make_plan(
     if recreated:
         back = {i for some in (recreated, _ids(rows, "UNDELETE")) for ids in some.values() for i in ids}
         more = await _made_anew(reader, org, incident, known, descriptions, recreated)
-        rows = pa.concat_tables([rows, await without_dead_ends(org, descriptions, more, back)])
+        rows = without_unmakeable(rows, await without_dead_ends(org, descriptions, more, back))
     rows = steps_of(rows, descriptions)
     labels = {d.label: d.entity for d in descriptions.values() if d.label}
     automation, unread = await active_automation(
@@ -259,11 +259,22 @@ def _creation(
             ("revert", "") if f.createable else ("follows", "set by the org when the record is created")
         )
         rows.append(_row(description.entity, record_id, "CREATE", f.path, values[f.path], decision, reason))
-    missing = [f.path for f in description.fields if f.required and values.get(f.path) is None]
+    missing = [
+        f.path
+        for f in description.fields
+        if f.required and values.get(f.path) is None and not _named_otherwise(f.path, values)
+    ]
     if missing:
         reason = f"required and not known: {', '.join(missing)}"
         return [_row(description.entity, record_id, "CREATE", None, "present", "impossible", reason)]
     return rows
+
+
+def _named_otherwise(path: str, values: Mapping[str, str | None]) -> bool:
+    """An account is named by `Name`, or, a person, by the parts of its name."""
+    return (path == "Name" and values.get("Name.LastName") is not None) or (
+        path.startswith("Name.") and values.get("Name") is not None
+    )
 
 
 def _pointers(cursor: Any, recreated: Mapping[str, list[str]], cut: int) -> list[dict[str, Any]]:

@@ -1,0 +1,199 @@
+"""What a restore does not do: overwrite what came later, give up for one record, or hide what it met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.living import until
+from tests.integration.recovering import World, world
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One org for all: each test wrecks records nobody else looks at."""
+    with world(tmp_path_factory.mktemp("rules"), days=0.2, more="bulk_from = 150") as made:
+        yield made
+
+
+def commit(one: World, changes: list[dict[str, Any]], **who: Any) -> str:
+    """One transaction in the org, recorded."""
+    asked = {"changes": changes, "user": "marketing", "client": "Wrecker", **who}
+    done: dict[str, Any] = one.org.post("/simulator/commit", asked)
+    one.caught_up()
+    return str(done["transaction_key"])
+
+
+def update(entity: str, ids: list[str], **values: Any) -> list[dict[str, Any]]:
+    return [{"entity": entity, "op": "UPDATE", "record_id": i, "values": values} for i in ids]
+
+
+def ids_of(one: World, entity: str, start: int, count: int) -> list[str]:
+    rows = one.org.lines(f"/simulator/truth/state?entity={entity}")
+    return [r["record_id"] for r in rows if not r["is_deleted"]][start : start + count]
+
+
+def fields_of(one: World, entity: str, record_id: str) -> dict[str, Any]:
+    rows = one.org.lines(f"/simulator/truth/state?entity={entity}")
+    return next(r["fields"] for r in rows if r["record_id"] == record_id)
+
+
+def results(one: World, plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    rows = one.run.rows("restore_records", restore_id=plan["restore_id"], limit=10_000)
+    return {r["record_id"]: r for r in rows}
+
+
+def test_an_edit_between_plan_and_apply_is_not_overwritten(one: World) -> None:
+    ids = ids_of(one, "Account", 0, 3)
+    key = commit(one, update("Account", ids, Site="wrong", Fax="000"))
+    plan = one.plan(one.open(transactions=[key]))
+    commit(one, update("Account", ids[:1], Site="by hand"), client="", user="sales")
+    assert one.apply(plan)["state"] == "applied"
+    assert fields_of(one, "Account", ids[0])["Site"] == "by hand"
+    assert fields_of(one, "Account", ids[0])["Fax"] != "000"
+    told = results(one, plan)
+    assert told[ids[0]]["result"] == "partly"
+    assert "'by hand' since the plan" in told[ids[0]]["error"]
+    assert {told[i]["result"] for i in ids[1:]} == {"restored"}
+
+
+def test_a_record_that_is_refused_says_why_and_the_others_are_written(one: World) -> None:
+    ids = ids_of(one, "Account", 10, 4)
+    before = [fields_of(one, "Account", i)["Site"] for i in ids]
+    key = commit(one, update("Account", ids, Site="wrong"))
+    plan = one.plan(one.open(transactions=[key]))
+    one.org.post(
+        "/simulator/faults",
+        {
+            "name": "row_error",
+            "code": "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+            "message": "Site may not be changed in audit month",
+            "record_id": ids[0],
+        },
+    )
+    one.org.post("/simulator/faults", {"name": "row_locked", "record_id": ids[1], "times": 1})
+    assert one.apply(plan)["state"] == "applied"
+    one.org.call("DELETE", "/simulator/faults")
+    told = results(one, plan)
+    assert told[ids[0]]["result"] == "failed"
+    assert "Site may not be changed in audit month" in told[ids[0]]["error"]
+    assert {told[i]["result"] for i in ids[1:]} == {"restored"}
+    assert [fields_of(one, "Account", i)["Site"] for i in ids[1:]] == before[1:]
+    assert one.apply(plan)["state"] == "applied"  # what was refused is tried again
+    assert fields_of(one, "Account", ids[0])["Site"] == before[0]
+
+
+def test_an_edit_that_slips_in_between_read_and_write_is_told_with_both_values(one: World) -> None:
+    ids = ids_of(one, "Account", 20, 1)
+    key = commit(one, update("Account", ids, Site="wrong"))
+    plan = one.plan(one.open(transactions=[key]))
+    one.org.post("/simulator/faults", {"name": "slow", "ms": 1500, "path": "composite"})
+    apply = one.run.settings
+    assert apply is not None
+    import threading
+
+    worker = threading.Thread(target=one.apply, args=(plan,))
+    worker.start()
+    until("the restore reads or writes", lambda: _is_writing(one, plan))
+    threading.Event().wait(1.2)
+    one.org.post("/simulator/commit", {"changes": update("Account", ids, Site="just now"), "user": "sales"})
+    worker.join()
+    one.org.call("DELETE", "/simulator/faults")
+    one.caught_up()
+    verdict = one.verify(plan)
+    state = results(one, plan)[ids[0]]["result"]
+    if state == "restored":  # it slipped in: both values are told
+        assert [(s["theirs"], s["record_id"]) for s in verdict["slipped"]] == [("just now", ids[0])]
+    else:  # it came before the re-read: left alone
+        assert state == "conflict"
+        assert fields_of(one, "Account", ids[0])["Site"] == "just now"
+
+
+def _is_writing(one: World, plan: dict[str, Any]) -> bool:
+    return (
+        one.run.sql(f"SELECT count(*) FROM restore_records WHERE restore_id = '{plan['restore_id']}'")[0][0]
+        > 0
+    )
+
+
+def test_a_restore_is_undone_like_any_incident(one: World) -> None:
+    from cdc.cli.act import act
+
+    ids = ids_of(one, "Account", 30, 5)
+    before = [fields_of(one, "Account", i)["Site"] for i in ids]
+    key = commit(one, update("Account", ids, Site="meant after all"))
+    plan = one.plan(one.open(transactions=[key]))
+    one.apply(plan)
+    one.caught_up()
+    assert [fields_of(one, "Account", i)["Site"] for i in ids] == before
+    undo = act(one.settings, "undo_restore", restore_id=plan["restore_id"])
+    one.apply(undo, force=True)
+    assert {fields_of(one, "Account", i)["Site"] for i in ids} == {"meant after all"}
+
+
+def test_many_records_go_by_a_job_of_the_bulk_api(one: World) -> None:
+    ids = ids_of(one, "Account", 50, 160)
+    before = {i: fields_of(one, "Account", i)["Site"] for i in ids[:3]}
+    key = commit(one, update("Account", ids, Site="wrong"))
+    plan = one.plan(one.open(transactions=[key]))
+    assert plan["bulk_jobs"] == 1
+    done = one.apply(plan)
+    assert done["counts"]["results"] == {"restored": 160}
+    assert {i: fields_of(one, "Account", i)["Site"] for i in before} == before
+    assert one.verify(plan)["good"]
+
+
+def test_records_gone_from_the_recycle_bin_are_made_anew_and_their_children_point_to_them(one: World) -> None:
+    parent = ids_of(one, "Account", 220, 1)[0]
+    kids = [
+        one.org.post("/simulator/commit", {"changes": [_case(parent, n)], "user": "sales"})["record_ids"][0]
+        for n in range(2)
+    ]
+    one.caught_up()
+    name = fields_of(one, "Account", parent)["Name"]
+    key = commit(one, [{"entity": "Account", "op": "DELETE", "record_id": parent}])
+    commit(one, [{"entity": "Account", "op": "HARD_DELETE", "record_id": parent}])
+    plan = one.plan(one.open(transactions=[key], entities=["Account"]))
+    done = one.apply(plan)
+    assert done["state"] == "applied", done
+    new_id = results(one, plan)[parent]["new_record_id"]
+    assert new_id, results(one, plan)[parent]["error"]
+    assert fields_of(one, "Account", new_id)["Name"] == name
+    assert {fields_of(one, "Case", k)["AccountId"] for k in kids} == {new_id}
+    assert one.verify(plan)["good"]
+
+
+def _case(parent: str, number: int) -> dict[str, Any]:
+    values = {"AccountId": parent, "Subject": f"child {number}", "Status": "New"}
+    return {"entity": "Case", "op": "CREATE", "values": values}
+
+
+def test_a_stranger_under_our_name_is_shown_and_not_taken_for_ours(one: World) -> None:
+    ids = ids_of(one, "Account", 240, 4)
+    key = commit(one, update("Account", ids[:2], Site="wrong"))
+    plan = one.plan(one.open(transactions=[key]))
+    one.apply(plan)
+    client = f"sf-cdc-restore/{plan['restore_id']}"
+    commit(one, update("Account", ids[2:], Site="spoofed"), client=client, user="sales")
+    verdict = one.verify(plan)
+    assert {s["record_id"] for s in verdict["strangers"]} == set(ids[2:])
+    assert verdict["own_changes"] == 2
+
+
+def test_nothing_is_applied_while_the_burst_goes_on(one: World) -> None:
+    from cdc.cli.act import act
+    from cdc.errors import CdcError
+
+    ids = ids_of(one, "Account", 260, 1)
+    key = commit(one, update("Account", ids, Site="wrong"))
+    detail = act(one.settings, "open_incident", filters=[{"transactions": [key]}])
+    plan = one.plan(detail["incident_id"])
+    with pytest.raises(CdcError, match="the burst may still go on"):
+        one.apply(plan)
+    with pytest.raises(CdcError, match="not the plan's hash"):
+        one.apply({**plan, "hash": "0" * 64}, force=True)
+    assert fields_of(one, "Account", ids[0])["Site"] == "wrong"
