@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cdc.answer.answers import UNKNOWN, Value
+from cdc.capture.scan import NOT_STREAMED
 from cdc.ports.org import RowState
 
 COLUMNS = ("record_id", "field", "difference", "before", "after")
@@ -43,7 +44,7 @@ def _fields(record_id: str, state: Mapping[str, Any] | None, row: RowState) -> I
     known: Mapping[str, str | None] = state["fields"] if state else {}
     inferred = bool(state and state["inferred_since"])
     for path, value in sorted(row.values.items()):
-        if path in row.unknown:
+        if path in row.unknown or path in NOT_STREAMED:
             continue
         if path not in known:
             if state is None and value is None:

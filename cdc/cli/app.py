@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from cdc import __version__
-from cdc.cli import config, handover, keep, look, past, recover, run, watch
+from cdc.cli import config, handover, keep, look, past, reads, recover, run, watch
 from cdc.cli.render import say
 from cdc.cli.state import options
 from cdc.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, CdcError
@@ -38,6 +38,7 @@ def common(
 
 
 run.add_to(app)
+reads.add_to(app)
 look.add_to(app)
 past.add_to(app)
 handover.add_to(app)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cdc.answer.answers import Answer
-from cdc.answer.looks import JOBS_MAX
 from cdc.cli.ask import Way, asking
+from cdc.cli.reads import until_ended
 from cdc.cli.render import Format, progress
 from cdc.cli.show import write_answer
 from cdc.errors import BadArgument
@@ -19,7 +19,6 @@ from cdc.roles.verification import Depth, Verification, strict
 from cdc.settings import Settings
 
 MATCHED_ROWS = 10_000
-REPAIRS_LOOK_EVERY_S = 0.5
 
 
 def diff_with_org(
@@ -91,20 +90,9 @@ async def _verified(
 
 async def _repaired(way: Way, asked_for: Sequence[str]) -> list[str]:
     """Wait for the re-reads that were asked for; what they came to."""
-    left = set(asked_for)
-    failed: dict[str, str] = {}
-    while left:
-        answer = await asyncio.to_thread(way.answer, "jobs", limit=JOBS_MAX)
-        for row in answer["rows"]:
-            job = dict(zip(answer["columns"], row, strict=True))
-            if job["job_id"] in left and job["state"] in ("ended", "failed"):
-                left.discard(job["job_id"])
-                if job["state"] == "failed":
-                    failed[job["job_id"]] = str(job["error"])
-        progress(f"waiting for {len(left)} of {len(asked_for)} re-reads")
-        if left:
-            await asyncio.sleep(REPAIRS_LOOK_EVERY_S)
     if not asked_for:
         return []
-    notes = [f"{len(asked_for) - len(failed)} re-reads repaired what was found"]
+    ended = await asyncio.to_thread(until_ended, way.answer, asked_for)
+    failed = {job_id: job["error"] for job_id, job in ended.items() if job["state"] == "failed"}
+    notes = [f"{len(ended) - len(failed)} re-reads repaired what was found"]
     return notes + [f"{job_id} failed: {why}" for job_id, why in failed.items()]

@@ -1,4 +1,4 @@
-"""Verbs that run things: run, capture, journal, detect, baseline, simulator, demo, bench."""
+"""Verbs that run things: run, capture, journal, detect, simulator, demo, bench."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOW_LOG = Annotated[str, typer.Option("--log-level", help="debug, info, warning
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verbs."""
-    for verb in (run, capture, journal, detect, baseline, simulator, demo, bench):
+    for verb in (run, capture, journal, detect, simulator, demo, bench):
         app.command(verb.__name__)(verb)
 
 
@@ -69,24 +69,6 @@ def detect(
     from cdc.detect.files import judge_file
 
     judge_file(input_file, output_file or "-", state_file)
-
-
-def baseline(
-    entities: Annotated[list[str], typer.Argument(metavar="ENTITY...", help="API names, like Account.")],
-) -> None:
-    """Ask the running recorder for a full read. Example: cdc baseline Account Contact"""
-    from cdc.serve.client import is_running, post
-
-    settings = options.settings()
-    if not is_running(settings):
-        raise BadArgument(
-            "nothing is running that could read",
-            where=settings.api.listen,
-            do="start `cdc run` or `cdc journal`",
-        )
-    for entity in entities:
-        answer = post(settings, "/api/v1/baselines", {"entity": entity})
-        say(f"{entity}: requested as {answer['job_id']}; `cdc coverage {entity}` shows it")
 
 
 def simulator(

@@ -41,10 +41,44 @@ baselines AS (
     FROM main.baselines
     GROUP BY entity
 ),
-jobs AS (
-    SELECT job_id, arg_max({'state': state, 'rows': rows, 'total': rows_total, 'at': started_at}, version) AS last
+latest_jobs AS (
+    SELECT *
     FROM store.jobs
-    GROUP BY job_id
+    QUALIFY row_number() OVER (PARTITION BY job_id ORDER BY version DESC) = 1
+),
+-- Jobs that have not ended, with the time left at their pace so far; failed ones until the same is done by another.
+jobs AS (
+    SELECT
+        job_id, state, started_at,
+        CASE
+            WHEN state = 'running' AND rows > 0 AND rows_total > rows AND read_to > started_at
+            THEN ceil((rows_total - rows) * (epoch(read_to) - epoch(started_at)) / rows)::BIGINT
+        END AS seconds_left,
+        concat_ws(
+            '; ',
+            CASE
+                WHEN kind = 'schema' THEN 'a schema is asked for, so that events put aside can be read'
+                WHEN state = 'running' AND rows = 0 AND starts_with(cursor, 'bulk') THEN 'a bulk job prepares the rows'
+                ELSE rows || ' rows' || CASE
+                    WHEN rows_total > 0 THEN ' of ' || rows_total || ' (' || least(100, rows * 100 // rows_total) || ' %)'
+                    ELSE ''
+                END
+            END,
+            CASE
+                WHEN seconds_left >= 5400 THEN 'about ' || round(seconds_left / 3600)::BIGINT || ' h left'
+                WHEN seconds_left >= 90 THEN 'about ' || round(seconds_left / 60)::BIGINT || ' min left'
+                WHEN seconds_left IS NOT NULL THEN 'about ' || seconds_left || ' s left'
+            END,
+            CASE WHEN state = 'requested' THEN 'because ' || reason END,
+            nullif(error, '')
+        ) AS detail
+    FROM latest_jobs j
+    WHERE state IN ('requested', 'running')
+       OR (state = 'failed' AND NOT EXISTS (
+            SELECT 1 FROM latest_jobs d
+            WHERE d.entity = j.entity AND d.state = 'ended' AND d.seq >= j.seq AND len(d.record_ids) = 0
+              AND d.kind IN ('baseline', 'reread')
+       ))
 )
 SELECT part, name, state, as_of, detail
 FROM (
@@ -59,10 +93,8 @@ FROM (
         records || ' records, ' || changes || ' changes'
     FROM entities LEFT JOIN baselines USING (entity)
     UNION ALL
-    SELECT 4, 'job', job_id, last.state, last.at,
-        last.rows || ' rows' || CASE WHEN last.total >= 0 THEN ' of ' || last.total ELSE '' END
+    SELECT 4, 'job', job_id, state, started_at, detail
     FROM jobs
-    WHERE last.state <> 'ended'
     UNION ALL
     SELECT 5, 'quarantine', entity, 'kept raw', max(received_at), count(*) || ' events'
     FROM main.quarantine
