@@ -35,7 +35,7 @@ def make_recovery(
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Connected]:
-        async with _login(settings.salesforce, restore) as session:
+        async with restore_login(settings.salesforce, restore) as session:
             org = SalesforceOrg(
                 session,
                 api_version=settings.salesforce.api_version,
@@ -59,7 +59,7 @@ def make_recovery(
     )
 
 
-def _login(salesforce: SalesforceSettings, restore: RestoreSettings) -> Any:
+def restore_login(salesforce: SalesforceSettings, restore: RestoreSettings) -> Any:
     """A session of the restoring user; where it logs in is the org's own address unless one is given."""
     keys = set(RestoreSettings.model_fields) & set(SalesforceSettings.model_fields)
     given = {key: getattr(restore, key) for key in keys}

@@ -98,7 +98,7 @@ class PubSubSource:
                 do="reading resumes at the tip, the stretch between is lost, and every entity of the channel is read anew",
                 code=TRANSPORT_CHANGED,
             )
-        await self._check(channel)
+        await self.check(channel)
         token = await self._session.token()
         renewed = False
         delivered = False
@@ -154,7 +154,7 @@ class PubSubSource:
             self._connection = self._connect()
             await silent.retire()
 
-    async def _check(self, channel: str) -> None:
+    async def check(self, channel: str) -> None:
         """A channel that does not exist or may not be read is told apart from a quiet one before subscribing.
 
         A service that cannot look topics up leaves it to the subscription.
