@@ -25,11 +25,12 @@ from connectors.simulator.incoming import Intake
 from connectors.simulator.knobs import Knobs
 from connectors.simulator.model import Change, Committed, Op, Published
 from connectors.simulator.platform_events import PlatformEvent, standard_platform_events
-from connectors.simulator.queries import Rows, run_query, tooling_rows
+from connectors.simulator.queries import Rows, run_query
 from connectors.simulator.rows import RowShape
 from connectors.simulator.saving import Saver
 from connectors.simulator.schema_changes import change_fields
-from connectors.simulator.soql import parse_condition
+from connectors.simulator.setup_tables import table_rows
+from connectors.simulator.soql import parse_condition, parse_query
 from connectors.simulator.truth import Truth
 from connectors.simulator.usage import Usage
 
@@ -353,8 +354,13 @@ class SimulatedOrg:
 
     def query(self, soql: str, *, include_deleted: bool = False, as_user: str = "") -> Rows:
         """Run a query; the rows are made page by page. Raises MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE."""
+        query = parse_query(soql)
+        if query.entity not in self.entities:
+            rows = table_rows(self, query, tooling=False)
+            if rows is not None:
+                return rows
         return run_query(
-            soql,
+            query,
             shape=lambda entity: self.shape(entity, as_user=as_user),
             entity_of_id=self._entity_of_id,
             now=self.clock.now_ms(),
@@ -364,8 +370,12 @@ class SimulatedOrg:
         )
 
     def tooling_query(self, soql: str) -> Rows:
-        """PlatformEventChannel and PlatformEventChannelMember, as the Tooling API lists them."""
-        return tooling_rows(soql, self.bus.channels, self.entities, self.clock.now_ms())
+        """Channels and automation, as the Tooling API lists them. Raises INVALID_TYPE for other tables."""
+        query = parse_query(soql)
+        rows = table_rows(self, query, tooling=True)
+        if rows is None:
+            raise OrgError("INVALID_TYPE", f"sObject type '{query.entity}' is not supported.")
+        return rows
 
     def row(
         self, entity: str, record_id: str, fields: Sequence[str] = (), *, as_user: str = ""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connectors.simulator.channels import DEFAULT_CHANNEL, Channels
 from connectors.simulator.entities import Entity, Record
 from connectors.simulator.errors import OrgError
-from connectors.simulator.ids import record_id as make_id
 from connectors.simulator.ids import with_suffix
 from connectors.simulator.rows import Column, RowShape, attributes
-from connectors.simulator.soql import Query, parse_query
+from connectors.simulator.soql import Query
 from connectors.simulator.soql_conditions import Resolved, comparable
 from connectors.simulator.soql_groups import grouped_rows
 
@@ -61,7 +59,7 @@ class Rows:
 
 
 def run_query(
-    soql: str,
+    query: Query,
     *,
     shape: Shape,
     entity_of_id: EntityOfId,
@@ -70,9 +68,9 @@ def run_query(
     snapshot: bool,
     relationships: Relationships,
 ) -> Rows:
-    """Parse, choose and order the records. Raises MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE."""
+    """Choose and order the records. Raises MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE."""
     return _run(
-        parse_query(soql),
+        query,
         _Asking(shape, entity_of_id, now, include_deleted, relationships),
         snapshot=snapshot,
     )
@@ -285,78 +283,3 @@ class _Related:
             return None
         entity = self._asking.entity_of_id(record_id)
         return None if entity is None else entity.records.get(record_id)
-
-
-def tooling_rows(soql: str, channels: Channels, entities: Mapping[str, Entity], now: int) -> Rows:
-    """PlatformEventChannelMember and PlatformEventChannel. Raises INVALID_TYPE for anything else."""
-    query = parse_query(soql)
-    tables = {
-        "platformeventchannelmember": ("PlatformEventChannelMember", _members(channels, entities)),
-        "platformeventchannel": ("PlatformEventChannel", _channels(channels)),
-    }
-    found = tables.get(query.entity.lower())
-    if found is None:
-        raise OrgError("INVALID_TYPE", f"sObject type '{query.entity}' is not supported.")
-    name, table = found
-    columns = {column.lower(): column for column in (table[0] if table else {"Id": ""})}
-
-    def resolve(field: str) -> Resolved:
-        column = columns.get(field.lower())
-        if column is None:
-            raise OrgError("INVALID_FIELD", f"No such column '{field}' on entity '{name}'.")
-        return Resolved(column, "string", lambda row: row[column])
-
-    if query.where is not None:
-        condition = query.where(resolve, now)
-        table = [row for row in table if condition(row)]
-    if query.counts:
-        return Rows(len(table), lambda start, count: [], counts=True)
-    names = [resolve(field).name for field in query.fields]
-    rows = [
-        {
-            "attributes": {"type": name, "url": f"/services/data/v66.0/tooling/sobjects/{name}/{row['Id']}"},
-            **{column: row[column] for column in names},
-        }
-        for row in table
-    ]
-    rows = rows[query.offset : None if query.limit is None else query.offset + query.limit]
-    return Rows(len(rows), lambda start, count: rows[start : start + count])
-
-
-def _members(channels: Channels, entities: Mapping[str, Entity]) -> list[dict[str, Any]]:
-    rows = []
-    for count, (channel, member) in enumerate(channels.members(), start=1):
-        entity = entities.get(member.entity)
-        event = entity.change_event if entity is not None else member.entity
-        rows.append(
-            {
-                "Id": make_id("0v8", "Sm00", count),
-                "DeveloperName": f"{channel.removesuffix('__chn')}_{event}",
-                "EventChannel": channel,
-                "SelectedEntity": event,
-                "FilterExpression": member.filter_expression or None,
-                "EnrichedFields": [
-                    {"name": _column(entity, path)} for path in member.enriched if entity is not None
-                ]
-                or None,
-            }
-        )
-    return rows
-
-
-def _column(entity: Entity, path: str) -> str:
-    leaf = entity.leaves.get(path)
-    return leaf.rest_name if leaf is not None else path
-
-
-def _channels(channels: Channels) -> list[dict[str, Any]]:
-    names = dict.fromkeys(channel for channel, _ in channels.members())
-    return [
-        {
-            "Id": make_id("0YL", "Sm00", count),
-            "DeveloperName": name.removesuffix("__chn"),
-            "ChannelType": "event" if name in channels.event_channels else "data",
-            "MasterLabel": "Change events" if name == DEFAULT_CHANNEL else name.removesuffix("__chn"),
-        }
-        for count, name in enumerate(names, start=1)
-    ]

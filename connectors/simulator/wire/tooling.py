@@ -10,9 +10,11 @@ from typing import Any
 
 from aiohttp import web
 
+from connectors.simulator.automation import Trigger, ValidationRule
 from connectors.simulator.channels import DEFAULT_CHANNEL, ENRICHED_FIELDS_MAX, Member
 from connectors.simulator.entities import Entity
 from connectors.simulator.errors import OrgError
+from connectors.simulator.setup_tables import rule_of
 from connectors.simulator.soql import parse_query
 from connectors.simulator.soql_conditions import Resolved
 from connectors.simulator.wire.answers import json_answer, json_object
@@ -44,6 +46,8 @@ class Tooling:
             web.get(f"{member}/{{id}}", self.member),
             web.patch(f"{member}/{{id}}", self.change_member),
             web.delete(f"{member}/{{id}}", self.remove_member),
+            web.patch(f"{at}/sobjects/ValidationRule/{{id}}", self.switch_validation_rule),
+            web.patch(f"{at}/sobjects/FlowDefinition/{{id}}", self.switch_flow),
             web.post(managed, self.add_managed),
             web.patch(f"{managed}/{{id}}", self.change_managed),
             web.delete(f"{managed}/{{id}}", self.remove_managed),
@@ -135,6 +139,25 @@ class Tooling:
             if not self._is(row, channel, name)
         }
         self._set(channel, members)
+        return web.Response(status=204)
+
+    async def switch_validation_rule(self, request: web.Request) -> web.Response:
+        """Activate or deactivate: `Metadata.active`."""
+        metadata = (await json_object(request)).get("Metadata") or {}
+        if "active" not in metadata:
+            raise OrgError("REQUIRED_FIELD_MISSING", "Metadata.active is missing", fields=("Metadata",))
+        rule = rule_of(self._wire.org, ValidationRule, "03d", request.match_info["id"])
+        self._wire.org.automation.switch(rule.name, bool(metadata["active"]))
+        return web.Response(status=204)
+
+    async def switch_flow(self, request: web.Request) -> web.Response:
+        """Activate a version or none: `Metadata.activeVersionNumber`, 0 for none."""
+        metadata = (await json_object(request)).get("Metadata") or {}
+        if "activeVersionNumber" not in metadata:
+            message = "Metadata.activeVersionNumber is missing"
+            raise OrgError("REQUIRED_FIELD_MISSING", message, fields=("Metadata",))
+        rule = rule_of(self._wire.org, Trigger, "300", request.match_info["id"])
+        self._wire.org.automation.switch(rule.name, bool(metadata["activeVersionNumber"]))
         return web.Response(status=204)
 
     async def add_managed(self, request: web.Request) -> web.Response:

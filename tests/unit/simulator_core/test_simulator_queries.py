@@ -11,6 +11,7 @@ from connectors.simulator.errors import OrgError
 from connectors.simulator.knobs import Knobs
 from connectors.simulator.model import Change, Op
 from connectors.simulator.org import SimulatedOrg
+from connectors.simulator.standard_automation import add_standard
 from tests.unit.simulator_core.org_reader import create, quiet_org, update
 
 
@@ -243,3 +244,39 @@ def test_limits_count_what_was_used_in_the_last_day() -> None:
     assert (
         limits["DailyDeliveredPlatformEvents"]["Remaining"] == limits["DailyDeliveredPlatformEvents"]["Max"]
     )
+
+
+def test_active_automation_is_listed_as_the_service_lists_it() -> None:
+    org = quiet_org()
+    add_standard(org)
+    org.automation.add(
+        "trigger",
+        {"name": "Quiet", "entity": "Case", "effects": [{"mail": "x"}], "active": False},
+    )
+    rules = org.tooling_query(
+        "SELECT ValidationName, EntityDefinition.QualifiedApiName FROM ValidationRule WHERE Active = true"
+    ).all()
+    assert [(row["ValidationName"], row["EntityDefinition"]["QualifiedApiName"]) for row in rules] == [
+        ("Amount_Not_Negative", "Opportunity")
+    ]
+    triggers = org.tooling_query("SELECT Name, TableEnumOrId FROM ApexTrigger WHERE Status = 'Active'").all()
+    assert [row["TableEnumOrId"] for row in triggers] == ["Account"]
+    flows = "SELECT ApiName, TriggerObjectOrEventLabel FROM FlowDefinitionView WHERE IsActive = "
+    assert org.query(flows + "true").all() == []
+    assert [row["ApiName"] for row in org.query(flows + "false").all()] == ["Quiet"]
+    duplicates = org.query("SELECT DeveloperName, SobjectType FROM DuplicateRule WHERE IsActive = true").all()
+    assert [row["SobjectType"] for row in duplicates] == ["Contact"]
+    assert org.query("SELECT COUNT() FROM AssignmentRule WHERE Active = true").total == 2
+
+
+def test_small_tables_are_sorted_counted_and_have_no_other_columns() -> None:
+    org = quiet_org()
+    found = org.query(
+        "SELECT QualifiedApiName FROM EntityDefinition ORDER BY QualifiedApiName DESC LIMIT 2"
+    ).all()
+    assert [row["QualifiedApiName"] for row in found] == ["User", "Shipment__c"]
+    assert org.query("SELECT Id, IsSandbox FROM Organization").all()[0]["Id"] == org.org_id
+    with pytest.raises(OrgError, match="No such column"):
+        org.query("SELECT Nope FROM Organization")
+    with pytest.raises(OrgError, match="not supported"):
+        org.tooling_query("SELECT Id FROM ApexClass2")
