@@ -40,6 +40,7 @@ class Event(StrEnum):
     JOURNAL_OPENED = "journal.opened"
     JOURNAL_FAILED = "journal.failed"
     SEAL_FAILED = "journal.seal.failed"
+    VIEW_REFUSED = "journal.view.refused"
     REQUEST_MADE = "request.made"
     ALERT_DECIDED = "alert.decided"
     ALERT_NOT_DELIVERED = "alert.not_delivered"

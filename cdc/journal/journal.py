@@ -73,7 +73,8 @@ class _Errand:
 class DuckJournal:
     """See `cdc/ports/journal.py`.
 
-    `definitions` are SQL statements run at open behind our own views. `schema_text` gives a schema's JSON by
+    `definitions` are SQL statements run at open behind our own views. `on_fields` gets the writer's connection at
+    open, and after a commit that brought descriptions or schemas. `schema_text` gives a schema's JSON by
     its id where the log's records did not. `on_requests` gets what has to be read again as job requests
     (`schemas/job.avsc`), after the commit that showed it, on the writer's thread. `on_fatal` gets the error
     that ended the writing, `on_commit` the seconds of each transaction. `folders` may be read by queries.
@@ -87,6 +88,7 @@ class DuckJournal:
         memory_limit: str = "2GB",
         threads: int = 2,
         definitions: Sequence[str] = (),
+        on_fields: Callable[[Any], object] = lambda _: None,
         schema_text: Callable[[str], str | None] = lambda _: None,
         on_requests: Callable[[list[dict[str, Any]]], None] = lambda _: None,
         on_fatal: Callable[[BaseException], None] = lambda _: None,
@@ -105,6 +107,7 @@ class DuckJournal:
         self._memory_limit = memory_limit
         self._threads = threads
         self._definitions = definitions
+        self._on_fields = on_fields
         self._folders = folders
         self.segments = segments or f"{path}.segments"
         self._schema_text = schema_text
@@ -148,6 +151,7 @@ class DuckJournal:
         self._writer = BatchWriter(self._connection, self.org, self._schema_text)
         self._unsent = requests(unmet_needs(self._connection), self._clock.wall_ms)
         self._unsent += schema_requests(self._connection, 0, self._held.ordinal, self._clock.wall_ms)
+        self._tell_fields()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
@@ -302,6 +306,7 @@ class DuckJournal:
         self.metrics.last_commit_s = time.monotonic() - began_s
         self._on_commit(self.metrics.last_commit_s)
         self.sealer.wrote(sum(w.batch.fields.num_rows for w in group))
+        self._tell_fields()
         for waiting in group:
             waiting.done.set_result(after.checkpoint)
         needs = needs_between(self._connection, before.ordinal, after.ordinal)
@@ -309,6 +314,12 @@ class DuckJournal:
         if any(waiting.batch.bad for waiting in group):
             jobs += schema_requests(self._connection, before.ordinal, after.ordinal, self._clock.wall_ms)
         self._send_requests(jobs)
+
+    def _tell_fields(self) -> None:
+        """Fields became known, or may have: the views made of them are made anew, in a transaction of their own."""
+        if self._writer.schemas.is_news:
+            self._writer.schemas.is_news = False
+            self._on_fields(self._connection)
 
     def _roll_back(self) -> None:
         try:

@@ -29,6 +29,8 @@ class Schemas:
         self._connection = connection
         self._org = org
         self._schema_text = schema_text
+        self.is_news = True
+        """Fields became known since somebody looked; whoever looks sets it back."""
         self._known: dict[
             str, tuple[str | None, int]
         ] = {}  # schema id -> its entity, the place it was told at
@@ -86,6 +88,7 @@ class Schemas:
                         f"DELETE FROM store.{table} WHERE entity = $entity AND at_seq = $at_seq", place
                     )
             append(self._connection, "descriptions", DESCRIPTIONS, [{**place, "fields": fields}])
+            self.is_news = True
             paths = dict.fromkeys(f["path"] for f in description.fields)
             append(
                 self._connection, "readable_fields", READABLE_FIELDS, [{**place, "path": p} for p in paths]
@@ -102,6 +105,7 @@ class Schemas:
             return
         self._write(schema_id, text, place, schema.name, schema.entity or None)
         if schema.entity:
+            self.is_news = True
             fields = [
                 {
                     "schema_id": schema_id,

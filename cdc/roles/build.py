@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from cdc.answer import definitions as answer_sql
+from cdc.answer.entity_views import refresh_entity_views
 from cdc.capture.options import CaptureOptions
 from cdc.journal.journal import DuckJournal
 from cdc.journal.manifests import signing_key
@@ -114,6 +115,7 @@ def make_journal(settings: Settings, **more: Any) -> DuckJournal:
         seal_records=settings.journal.seal_records,
         signing_key=signing_key(settings.journal.signing_key_file),
         definitions=(*answer_sql.definitions(), *recover_sql.definitions()),
+        on_fields=refresh_entity_views,
         **more,
     )
 

@@ -239,7 +239,9 @@ class World:
 
     def stretches(self, where: str = "status <> 'live'") -> list[dict[str, Any]]:
         with self.journal.reader() as reader:
-            result = reader.execute(f"SELECT * FROM coverage WHERE {where} ORDER BY from_at, stretch_id")
+            result = reader.execute(
+                f"SELECT * FROM store.coverage_now WHERE {where} ORDER BY from_at, stretch_id"
+            )
             names = [column[0] for column in result.description]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

@@ -35,12 +35,14 @@ FROM store.platform_events;
 CREATE OR REPLACE VIEW main.setup_changes AS
 SELECT seq, org, "at", user_id, section, action, display, component, source FROM store.setup_changes;
 
--- The latest version of each stretch.
-CREATE OR REPLACE VIEW main.coverage AS
+-- The latest version of each stretch; our own questions also need its channel and its name.
+CREATE OR REPLACE VIEW store.coverage_now AS
 SELECT
     org, entity, record_id, from_at, to_at, status, reason, evidence, repaired_at, channel, stretch_id
 FROM store.coverage
 QUALIFY row_number() OVER (PARTITION BY stretch_id ORDER BY version DESC) = 1;
+
+CREATE OR REPLACE VIEW main.coverage AS SELECT * EXCLUDE (channel, stretch_id) FROM store.coverage_now;
 
 -- Every full read of an entity that ended. `position` is the last ordinal recorded before it began.
 CREATE OR REPLACE VIEW main.baselines AS

@@ -47,7 +47,7 @@ def at(millis: int) -> datetime:
 
 
 def stretches(journal: DuckJournal, columns: str = "entity, record_id, from_at, to_at, status") -> list[Any]:
-    return ask(journal, f"SELECT {columns} FROM coverage ORDER BY stretch_id")
+    return ask(journal, f"SELECT {columns} FROM store.coverage_now ORDER BY stretch_id")
 
 
 def absent(journal: DuckJournal) -> list[str]:

@@ -145,9 +145,9 @@ def test_what_a_verification_found_is_unknown_between_the_last_good_look_and_its
     assert states(journal, T0 + 80 * SECOND)[record_id(1)]["status"] == "unknown"
     assert states(journal, T0 + 140 * SECOND)[record_id(1)]["fields"] == {"Name": "C"}
     with journal.reader() as reader:
-        assert reader.execute("SELECT status FROM coverage WHERE stretch_id = 'verify-1'").fetchall() == [
-            ("repaired",)
-        ]
+        assert reader.execute(
+            "SELECT status FROM store.coverage_now WHERE stretch_id = 'verify-1'"
+        ).fetchall() == [("repaired",)]
 
 
 @pytest.mark.parametrize(("who", "kind"), [(OVERFLOW_ID, "GAP_OVERFLOW"), ("001*", "GAP_UPDATE")])
