@@ -10,7 +10,7 @@
         ChannelStopped         permanent: say why, leave it
         PositionLost           expired or corrupted: open a lost stretch, resume at the oldest retained
       StopProcess         nothing here can go on safely
-        Fenced, JournalLocked, JournalTooNew, DiskFull, PortTaken, LogRefused, AuthRefused
+        Fenced, ActionFailed, JournalLocked, JournalTooNew, DiskFull, PortTaken, LogRefused, AuthRefused
       TellUser            the request cannot be served as asked (exit code 2)
         SettingsError, BadArgument, NotFound
       Undecodable         one event's bytes: it goes to quarantine, the stream goes on
@@ -126,6 +126,13 @@ class AuthRefused(StopProcess):
 
 class LogRefused(StopProcess):
     """The log refuses something it would have to allow: creating a topic, a transaction."""
+
+
+class ActionFailed(StopProcess):
+    """A long action ended badly; the sentence is its own."""
+
+    def sentence(self) -> str:
+        return self.what.rstrip(".") + "."
 
 
 class JournalLocked(StopProcess):

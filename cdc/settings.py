@@ -359,6 +359,7 @@ class RestoreSettings(_Credentials):
 
     auth: MaybeAuth = Field("", description="empty: restoring is off; else as in [salesforce]")
     login_url: HttpsUrl = Field("", description="empty: that of [salesforce]")
+    owner: str = Field("", max_length=200, description="who owns recovery, for the report")
     folder: str = Field("plans", min_length=1, description="where plans are kept")
     key_field: str = Field(
         "", pattern=r"^(\w{1,80})?$", description="a text field that carries our key on records made anew"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,13 +16,11 @@ from rich.console import Console
 from rich.status import Status
 
 from cdc import logs
-from cdc.cli.render import say
 from cdc.cli.state import options
-from cdc.errors import StopProcess
 from cdc.recover.recovery import Recovery
 from cdc.roles.recovering import recovering
 from cdc.serve.actions import ACTIONS, Action
-from cdc.serve.client import get, is_running, post
+from cdc.serve.client import act_running, ended, is_running
 from cdc.settings import Settings
 
 LOOK_EVERY_S = 0.3
@@ -40,26 +37,8 @@ def act(settings: Settings, name: str, **given: Any) -> dict[str, Any]:
 
 
 def _by_api(settings: Settings, action: Action, given: dict[str, Any]) -> dict[str, Any]:
-    path, body = action.address(given)
-    answer = post(settings, path, body)
-    name = answer.get("progress")
-    if name is None:
-        return answer
-
-    def look() -> dict[str, Any]:
-        return get(settings, f"/api/v1/progress/{name}")
-
     with _shown() as show:
-        while True:
-            try:
-                work = look()
-                show(work)
-                if work["state"] != "working":
-                    return _ended(work)
-                time.sleep(LOOK_EVERY_S)
-            except KeyboardInterrupt:
-                say("stopping after the batch in hand; `cdc restore resume` goes on", "yellow")
-                post(settings, f"/api/v1/restores/{name}/stop", {})
+        return act_running(settings, action, given, show)
 
 
 async def _here(settings: Settings, action: Action, given: dict[str, Any]) -> dict[str, Any]:
@@ -77,25 +56,12 @@ async def _followed(recovery: Recovery, name: str, show: Callable[[dict[str, Any
         work = recovery.progress(name)
         show(work)
         if work["state"] != "working":
-            return _ended(work)
+            return ended(work)
         try:
             await asyncio.sleep(LOOK_EVERY_S)
         except asyncio.CancelledError:
             recovery.stop(name)
             raise
-
-
-def _ended(work: dict[str, Any]) -> dict[str, Any]:
-    if work["state"] == "failed":
-        raise _Failed(work["error"].rstrip("."))
-    return dict(work["answer"])
-
-
-class _Failed(StopProcess):
-    """A long action that did not end well; the sentence is its own."""
-
-    def sentence(self) -> str:
-        return self.what + "."
 
 
 class _shown:

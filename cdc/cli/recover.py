@@ -16,6 +16,7 @@ from cdc.cli.look import FORM, LIMIT
 from cdc.cli.render import Format, say, write
 from cdc.cli.state import options
 from cdc.errors import BadArgument, DifferenceFound
+from cdc.recover.page import as_html
 from cdc.recover.picture import as_svg, in_terminal
 from cdc.recover.told import plan_lines, verdict_lines
 
@@ -45,6 +46,7 @@ def add_to(app: typer.Typer) -> None:
     """Adds the groups."""
     app.add_typer(incident_app, name="incident")
     app.add_typer(restore_app, name="restore")
+    app.command("report")(report)
 
 
 # -- cdc incident -----------------------------------------------------------------------------------------
@@ -328,6 +330,32 @@ def undo_restore(restore: RESTORE, form: FORM = Format.TABLE) -> None:
     settings = options.settings()
     done = act(settings, "undo_restore", restore_id=restore)
     _show_plan(settings, done["restore_id"], "", 20, form)
+
+
+# -- cdc report -------------------------------------------------------------------------------------------
+
+
+def report(
+    html: Annotated[
+        str | None, typer.Option("--html", metavar="FILE", help="Write a page that prints.")
+    ] = None,
+    from_time: Annotated[str | None, typer.Option("--from", help="Without it, 90 days back.")] = None,
+    to_time: Annotated[str | None, typer.Option("--to", help="Without it, now.")] = None,
+    form: FORM = Format.TABLE,
+) -> None:
+    """Five questions about recovery, with evidence. Example: cdc report --html recovery.html"""
+    settings = options.settings()
+    answer = ask(
+        settings, "report", from_time=from_time, to_time=to_time, owner=settings.restore.owner or None
+    )
+    if html:
+        Path(html).write_text(as_html(answer["report"], settings.org.alias), encoding="utf-8")
+        say(f"report: {html}")
+    if form is Format.TABLE:
+        for row in answer["rows"]:
+            sys.stdout.write(f"{row[0]}\n  {row[1]}\n")
+        return
+    write(answer, form)
 
 
 # -- parts ------------------------------------------------------------------------------------------------

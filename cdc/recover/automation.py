@@ -85,7 +85,7 @@ async def active_automation(
                 row async for page in org.query(listing.soql, tooling=listing.tooling) for row in page.rows
             ]
         except CdcError as error:
-            unread.append(f"active {listing.kind}s are not known: {error.what}")
+            unread.append(f"active {listing.kind}s are not known: {error.what.split(' (')[0]}")
             continue
         for row in rows:
             entity = wanted.get(str(_at(row, listing.entity)))

@@ -47,7 +47,7 @@ class Filter:
     def words(self) -> str:
         """The filter as a person would say it."""
         parts = [
-            f"{name.replace('_', ' ')} {', '.join('null' if v is None else str(v) for v in values)}"
+            f"{name.replace('_', ' ')} {', '.join('null' if v is None else v or 'none' for v in values)}"
             for name, values in asdict(self).items()
             if isinstance(values, tuple) and values
         ]

@@ -82,7 +82,7 @@ async def verify(plan: Plan, restore: Restore, org: Org, ledger: Ledger) -> Verd
         given = {"restore_id": restore.restore_id}
         verdict.own_changes = reader.execute(sql("own_count"), given).fetchone()[0]
         verdict.slipped = dicts_of(reader.execute(sql("slipped_in"), given))
-        verdict.side_effects = dicts_of(reader.execute(sql("side_effects"), given))
+        verdict.side_effects = _unexpected(plan, dicts_of(reader.execute(sql("side_effects"), given)))
         verdict.strangers = dicts_of(reader.execute(sql("strangers"), given))
     return verdict
 
@@ -153,6 +153,13 @@ def _not_reverted(plan: Plan) -> list[dict[str, Any]]:
         }
         for g in groups.to_pylist()
     ]
+
+
+def _unexpected(plan: Plan, effects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without fields of which the plan says that the org sets them itself."""
+    follows = plan.rows.filter(pc.equal(plan.rows["decision"], "follows"))
+    expected = set(zip(follows["entity"].to_pylist(), follows["field"].to_pylist(), strict=True))
+    return [e for e in effects if (e["entity"], e["field"]) not in expected]
 
 
 async def _has_streamed(ledger: Ledger, restore: Restore) -> bool:

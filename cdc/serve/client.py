@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 
-from cdc.errors import EXIT_DIFFERENCE, BadArgument, CdcError, DifferenceFound, NotFound, RetryLater
+from cdc.errors import (
+    EXIT_DIFFERENCE,
+    ActionFailed,
+    BadArgument,
+    CdcError,
+    DifferenceFound,
+    NotFound,
+    RetryLater,
+)
+from cdc.serve.actions import Action
 from cdc.serve.questions import ARROW, Question
 from cdc.settings import Settings
 
 ASK_TIMEOUT_S = 120.0
 IS_RUNNING_TIMEOUT_S = 2.0
+PROGRESS_LOOK_EVERY_S = 0.3
 
 
 def is_running(settings: Settings) -> bool:
@@ -44,6 +56,38 @@ def post(settings: Settings, path: str, body: Mapping[str, Any]) -> dict[str, An
     if answer.status >= 300:
         raise _told(answer, settings)
     return dict(json.load(answer))
+
+
+def act_running(
+    settings: Settings,
+    action: Action,
+    given: Mapping[str, Any],
+    show: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """An action of the running journal; a long one is followed to its end. Errors: those of the action.
+
+    Ctrl-C asks a long one to stop after the batch in hand, and goes on following it.
+    """
+    path, body = action.address(given)
+    answer = post(settings, path, body)
+    name = answer.get("progress")
+    while name is not None:
+        try:
+            work = get(settings, f"/api/v1/progress/{quote(name, safe='')}")
+            show(work)
+            if work["state"] != "working":
+                return ended(work)
+            time.sleep(PROGRESS_LOOK_EVERY_S)
+        except KeyboardInterrupt:
+            post(settings, f"/api/v1/restores/{quote(name, safe='')}/stop", {})
+    return answer
+
+
+def ended(work: Mapping[str, Any]) -> dict[str, Any]:
+    """What a long action ended with. Errors: ActionFailed."""
+    if work["state"] == "failed":
+        raise ActionFailed(str(work["error"]))
+    return dict(work["answer"])
 
 
 def get(settings: Settings, path: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from cdc.answer.tables import arrow_table
 from cdc.answer.tree import tree
 from cdc.errors import BadArgument
 from cdc.recover import show as recovery
+from cdc.recover.report import report
 from cdc.serve.auth import Role
 
 ROWS_MAX = 10_000
@@ -378,6 +379,17 @@ QUESTIONS: dict[str, Question] = {
             "What a restore wrote, record by record; what went wrong first",
             recovery.restore_records,
             (_RESTORE, Parameter("result", "only records that ended so, like failed"), _LIMIT),
+        ),
+        Question(
+            "report",
+            "/api/v1/report",
+            "Five questions about recovery, answered with evidence",
+            report,
+            (
+                Parameter("from_time", "from this time; without it, 90 days back"),
+                Parameter("to_time", "up to this time"),
+                Parameter("owner", "who owns recovery, as it is to be shown"),
+            ),
         ),
         Question("drills", "/api/v1/drills", "Drills and what they measured", recovery.drills, (_LIMIT,)),
         Question(
