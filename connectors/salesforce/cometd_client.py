@@ -240,6 +240,16 @@ class GuardedClient(Client):  # type: ignore[misc]
         self._api_version = api_version
         self._http_session = http
 
+    async def open(self) -> None:
+        """Shake hands and connect. It does not wait for the first connect to be answered, which a service may hold."""
+        await self.auth.authenticate()
+        self.url = self.get_cometd_url(str(self.auth.instance_url))
+        self._transport = await self._negotiate_transport()
+        self._connecting = asyncio.ensure_future(self._transport.connect())
+        self._connecting.add_done_callback(_taken)
+        self._closed = False
+        await asyncio.sleep(0)  # the transport is connecting as soon as that has begun
+
     def get_cometd_url(self, instance_url: str) -> str:
         return f"{instance_url}/cometd/{self._api_version}"
 
@@ -291,6 +301,12 @@ def foreign(error: BaseException, channel: str) -> CdcError:
         where=channel,
         do="it resumes by itself from the stored position",
     )
+
+
+def _taken(connecting: asyncio.Future[Any]) -> None:
+    """A failure of the first connect is told by the transport, like that of any other."""
+    if not connecting.cancelled():
+        connecting.exception()
 
 
 def _messages(raw: bytes, status: int, channel: str) -> list[dict[str, Any]]:

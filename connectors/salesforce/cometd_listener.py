@@ -54,6 +54,8 @@ class Listener:
         self._empty_answers = 0  # since the last event
         self._came = False  # events since the last answer
         self._subscribed = False
+        self._connects = 0
+        self._counts = False  # whether the connect under way was sent with the subscription made
         self._heard_s = clock.monotonic_s()
         self._failure: CdcError | None = None
         self._closed = False
@@ -65,16 +67,27 @@ class Listener:
         try:
             async with asyncio.timeout(self._handshake_timeout_s):
                 await translated(self._client.open(), self._channel)
-                await translated(self._client.subscribe(self._channel), self._channel)
+                await self._subscribe()
         except TimeoutError:
             raise SourceUnavailable(
                 f"the Streaming API did not complete the handshake within {self._handshake_timeout_s:g} s",
                 where=self._channel,
                 do="it is tried again by itself",
             ) from None
-        self._subscribed = True
-        self._empty_answers = 0
         self._heard_s = self._clock.monotonic_s()
+
+    async def _subscribe(self) -> None:
+        """Subscribe; where the connect beside it was refused, that says why better."""
+        try:
+            await translated(self._client.subscribe(self._channel), self._channel)
+        except SourceUnavailable:
+            if self._failure is None:
+                await _either(self._stirred.wait, lambda: self._clock.sleep(LOOK_EVERY_S))
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+        self._subscribed = True
+        self._taken.set()
 
     async def take(self, events_max: int) -> list[dict[str, Any]]:
         """Messages that came, or none when a connect was answered without; waits for either."""
@@ -99,7 +112,7 @@ class Listener:
     # What the client tells (`Sink`)
 
     def event(self, message: dict[str, Any], size: int) -> None:
-        if message.get("channel") != self._channel or self._failure is not None:
+        if self._failure is not None:
             return
         if len(self._waiting) >= WAITING_EVENTS_MAX or self._waiting_bytes >= WAITING_BYTES_MAX:
             self.broke(
@@ -117,7 +130,7 @@ class Listener:
 
     def answered(self) -> None:
         self._heard_s = self._clock.monotonic_s()
-        if self._subscribed and not self._came:
+        if self._counts and not self._came:
             self._empty_answers += 1
             self._stirred.set()
         self._came = False
@@ -130,9 +143,15 @@ class Listener:
 
     async def room(self) -> None:
         deadline = self._clock.monotonic_s() + PUT_OFF_MAX_S
-        while self._is_half_full() and self._failure is None and self._clock.monotonic_s() < deadline:
+        while (
+            (self.is_slow or (self._connects and not self._subscribed))
+            and self._failure is None
+            and self._clock.monotonic_s() < deadline
+        ):
             self._taken.clear()
             await _either(self._taken.wait, lambda: self._clock.sleep(LOOK_EVERY_S))
+        self._connects += 1
+        self._counts = self._subscribed  # only its answer says something about the subscription
 
     # Waiting
 
@@ -170,7 +189,9 @@ class Listener:
         self._waiting_bytes -= size
         return message
 
-    def _is_half_full(self) -> bool:
+    @property
+    def is_slow(self) -> bool:
+        """Whether so much waits for the caller that no more is asked for."""
         return len(self._waiting) > WAITING_EVENTS_MAX // 2 or self._waiting_bytes > WAITING_BYTES_MAX // 2
 
 

@@ -100,14 +100,16 @@ def write_settings(
     kafka: str = "",
     extra: str = "",
     *,
-    transport: str = "pubsub",
-    channels: Sequence[str] = ("/data/ChangeEvents",),
+    transport: str = "",
+    channels: Sequence[str] = (),
     platform_events: Sequence[str] = (),
 ) -> Settings:
     """A settings file beside its journal, as a person would write it; `kafka` is a broker's address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    keys = {"transport": transport, "channels": list(channels), "platform_events": list(platform_events)}
+    given = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items() if value)
     (folder / "secret").write_text(org.ready["client_secret"])
     (folder / "cdc.toml").write_text(
         f"""
@@ -117,9 +119,7 @@ alias = "test"
 login_url = "{org.ready["http"]}"
 client_id = "{org.ready["client_id"]}"
 client_secret_file = "secret"
-transport = "{transport}"
-channels = {json.dumps(list(channels))}
-platform_events = {json.dumps(list(platform_events))}
+{given}
 pubsub_endpoint = "{org.ready["pubsub"]}"
 pubsub_tls = false
 [log]

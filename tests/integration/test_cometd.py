@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import time
@@ -40,6 +41,7 @@ from connectors.simulator.plan import Plan
 from connectors.simulator.server import Simulator
 from connectors.simulator.wire.context import WireOptions
 from tests.integration.virtual_clock import VirtualClock
+from tests.unit.avro.real_payloads import ADDRESS_EDIT, GEOCODED, account_schema
 
 ALL = "/data/ChangeEvents"
 TEAM = "/data/Team__chn"
@@ -129,6 +131,18 @@ async def test_events_are_byte_for_byte_what_pubsub_sends(channel: str) -> None:
         assert len(over_pubsub) >= (1 if channel.startswith("/event/") else 50)
         for schema_id in {e.schema_id for e in over_pubsub}:
             assert await side.cometd.schema(schema_id) == await side.pubsub.schema(schema_id)
+
+
+async def test_captured_payloads_of_real_orgs_come_out_as_they_were() -> None:
+    async with connected() as side:
+        org = side.simulator.org
+        schema_id = "captured-account-schema"
+        org.register_schema(schema_id, json.dumps(account_schema()))
+        payloads = {"edit": ADDRESS_EDIT, "geocoded": GEOCODED}
+        for event_id, payload in payloads.items():
+            org.publish_raw("Account", schema_id, payload, event_id=event_id, record_ids=("001",))
+        events = await read_all(side.cometd, "/data/AccountChangeEvent")
+        assert {event.event_id: event.payload for event in events} == payloads
 
 
 FAULTS: tuple[dict[str, Any], ...] = (

@@ -34,6 +34,7 @@ class Streaming:
             list
         )  # by meta channel: error text, a message besides the reply, or a response
         self.url = ""
+        self.holds_first = False  # the first connect too, which most services answer at once
         self.patience_s = 0.0  # how long every answer waits
         self._at: dict[str, dict[str, int]] = {}
         self._answer_now: set[str] = set()
@@ -149,7 +150,10 @@ class Streaming:
     async def _held(self, message: dict[str, Any]) -> list[dict[str, Any]] | web.StreamResponse:
         client = message["clientId"]
         reply = {"channel": "/meta/connect", "id": message["id"], "successful": True, "clientId": client}
-        first = sum(m["channel"] == "/meta/connect" and m["clientId"] == client for m in self.asked) == 1
+        first = (
+            not self.holds_first
+            and sum(m["channel"] == "/meta/connect" and m["clientId"] == client for m in self.asked) == 1
+        )
         self._connected.add(client)
         try:
             async with self._changed, asyncio.timeout(HOLD_S):

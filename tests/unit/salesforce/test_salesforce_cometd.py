@@ -264,6 +264,25 @@ async def test_the_handshake_has_a_time_limit() -> None:
             await step(rig.source.deliveries(ACCOUNTS, Start.EARLIEST))
 
 
+async def test_a_service_that_holds_the_first_connect_is_waited_for_no_longer() -> None:
+    async with rigged(handshake_timeout_s=5.0) as rig:
+        rig.server.holds_first = True
+        await rig.publish(1)
+        stream = rig.source.deliveries(ACCOUNTS, Start.EARLIEST)
+        assert await rig.take(stream, 1) == [1]
+        await rig.server.answer()
+        assert (await step(stream)).position == b""
+
+
+async def test_why_a_connect_is_refused_counts_more_than_what_follows_from_it() -> None:
+    async with rigged() as rig:
+        rig.server.holds_first = True
+        await rig.server.fail("/meta/connect", "403::Organization total events daily limit exceeded")
+        await rig.server.fail("/meta/subscribe", "403::Unknown client")
+        with pytest.raises(DeliveryLimitReached):
+            await step(rig.source.deliveries(ACCOUNTS, Start.EARLIEST))
+
+
 async def test_the_interval_of_an_advice_is_milliseconds() -> None:
     async with rigged() as rig:
         rig.server.advice = {"reconnect": "retry", "interval": 150, "timeout": 110_000}
@@ -296,7 +315,7 @@ async def test_a_caller_who_does_not_take_slows_the_service_and_then_gets_the_su
         await step(stream)
         await rig.publish(*range(1, 16))
         connects = lambda: sum(m["channel"] == "/meta/connect" for m in rig.server.asked)  # noqa: E731
-        await until(lambda: connects() >= 2)
+        await until(lambda: any(listener.is_slow for listener in rig.source._listeners))
         before = connects()
         await asyncio.sleep(0.1)
         assert connects() == before  # more than half is waiting: the next connect is put off
