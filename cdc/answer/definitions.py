@@ -21,11 +21,14 @@ _IN_ORDER = (
     "holes",
     "stopped",
     "items",
+    "exact",
     "folded",
     "state_at",
     "record_at",
     "history",
 )
+
+_OF_THESE = ("items", "exact")
 
 
 def definitions(read_margin_ms: int = READ_MARGIN_MS) -> Sequence[str]:
@@ -38,8 +41,22 @@ def definitions(read_margin_ms: int = READ_MARGIN_MS) -> Sequence[str]:
         "CREATE SCHEMA IF NOT EXISTS answer",
         f"CREATE OR REPLACE MACRO answer.read_margin() AS INTERVAL {int(read_margin_ms)} MILLISECONDS",
         f"CREATE OR REPLACE MACRO answer.no_cut() AS {NO_CUT}::BIGINT",
-        *(sql(name) for name in _IN_ORDER),
+        *(text for name in _IN_ORDER for text in _forms(name)),
     )
+
+
+def _forms(name: str) -> Sequence[str]:
+    """The rule is there twice: for a range of records, and as `…_of` for those of a list alone, which the plain
+    way leaves to it (folded.sql). A filter that may be there or not would not be pushed into files."""
+    text = sql(name)
+    if name not in _OF_THESE:
+        return (text,)
+    of_these = text.replace("/* of these */", "AND record_id IN (SELECT unnest(ids))")
+    for rule in _OF_THESE:
+        of_these = of_these.replace(
+            f"answer.{rule}(e, lo, hi, t, c)", f"answer.{rule}_of(e, lo, hi, t, c, ids)"
+        )
+    return (text, of_these)
 
 
 def sql(name: str) -> str:

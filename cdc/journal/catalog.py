@@ -49,6 +49,7 @@ def open_catalog(
     try:
         _refuse_twin(connection, path)
         _migrate(connection, org, path)
+        connection.execute(statement("span_key"))
         make_views(connection, segments, live_segments(connection))
         for text in (statement("views"), *definitions):
             connection.execute(text)

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cdc.journal.manifests import Manifest, segment_folder, with_changed
 from cdc.journal.segment_views import TABLES
-from cdc.journal.segments import LARGE_ROWS, MERGED_ROW_GROUP_ROWS, Chain, iso, quoted, write_files
+from cdc.journal.segments import (
+    LARGE_ROWS,
+    MERGED_ROW_GROUP_ROWS,
+    Chain,
+    iso,
+    quoted,
+    span_queries,
+    write_files,
+)
 from cdc.journal.statements import statement
 
 if TYPE_CHECKING:
@@ -43,14 +51,23 @@ def merge(cursor: Any, chain: Chain, numbers: list[int]) -> tuple[Manifest, str]
         first_committed_at=iso(min((row[4] for row in chosen if row[4]), default=None)),
         last_committed_at=iso(max((row[5] for row in chosen if row[5]), default=None)),
     )
-    queries = {
-        table: statement(f"merge_{table}").replace("$files", files_of(chain.folder, numbers, table))
-        for table in TABLES
-    }
+    queries = span_queries(
+        manifest.number,
+        **{t: own_columns(t, files_of(chain.folder, numbers, t)) for t in TABLES},
+    )
     field_rows = sum(row[1] for row in chosen)
     group = MERGED_ROW_GROUP_ROWS if field_rows >= LARGE_ROWS else None
     files = write_files(cursor, chain.folder, manifest.number, queries, group)
     return chain.written(with_changed(manifest, files=files))
+
+
+def own_columns(table: str, files: str) -> str:
+    """The rows of segments without what is said of them by their segment, as SQL; kinds as they are in the journal."""
+    said = {
+        "changes": "until_at, until_place, since_at, segment",
+        "fields": "until_at, until_place, since_at, opens, segment",
+    }
+    return f"(SELECT * EXCLUDE ({said[table]}) FROM read_parquet({files}))"
 
 
 def newest_run(live: list[tuple[int, int]]) -> list[int]:

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow.parquet as pq
+
 from cdc.errors import StopProcess
 from cdc.journal.manifests import (
     FOLDER,
@@ -35,6 +37,7 @@ from cdc.journal.manifests import (
     write_manifest,
 )
 from cdc.journal.segment_views import TABLES, live_segments, make_views
+from cdc.journal.spans import whole_records, with_spans
 from cdc.journal.statements import statement
 
 ROW_GROUP_ROWS: Final = 20_000
@@ -42,6 +45,8 @@ ROW_GROUP_ROWS: Final = 20_000
 MERGED_ROW_GROUP_ROWS: Final = 100_000
 """Of one large sorted run, where many small groups would cost more to open than they save."""
 LARGE_ROWS: Final = 20_000_000
+READ_ROWS: Final = 100_000
+"""Rows taken from the database at a time."""
 COMPRESSION: Final = "zstd"
 
 
@@ -85,13 +90,26 @@ def seal_range(cursor: Any, chain: Chain, upto: int) -> tuple[Manifest, str] | N
         if not rows:
             return None
         manifest = chain.next(cursor, kind="seal", first_seq=first, last_seq=last)
-        queries = {t: statement(f"seal_{t}").replace("$upto", str(int(upto))) for t in TABLES}
+        queries = span_queries(
+            manifest.number, **{t: f"(SELECT * FROM store.hot_{t} WHERE seq <= {int(upto)})" for t in TABLES}
+        )
         files = write_files(cursor, chain.folder, manifest.number, queries)
     finally:
         cursor.execute("ROLLBACK")
     return chain.written(
         with_changed(manifest, files=files, first_committed_at=iso(earliest), last_committed_at=iso(latest))
     )
+
+
+def span_queries(number: int, *, changes: str, fields: str) -> dict[str, str]:
+    """What a segment of a number holds, by table; where the rows come from is given as SQL."""
+    return {
+        table: statement(f"seal_{table}")
+        .replace("$changes", changes)
+        .replace("$fields", fields)
+        .replace("$number", f"{number}::BIGINT")
+        for table in TABLES
+    }
 
 
 def write_files(
@@ -106,14 +124,38 @@ def write_files(
     for table, query in queries.items():
         path = where / f"{table}.parquet"
         group = row_group_rows or ROW_GROUP_ROWS
-        rows = cursor.execute(
-            f"COPY ({query.rstrip().removesuffix(';')}) TO {quoted(str(path.absolute()))}"
-            f" (FORMAT parquet, COMPRESSION {COMPRESSION}, ROW_GROUP_SIZE {group})"
-        ).fetchone()[0]
+        text = query.rstrip().removesuffix(";")
+        if table == "fields":
+            rows = _write_fields(cursor, text, path, number, group)
+        else:
+            rows = cursor.execute(
+                f"COPY ({text}) TO {quoted(str(path.absolute()))}"
+                f" (FORMAT parquet, COMPRESSION {COMPRESSION}, ROW_GROUP_SIZE {group})"
+            ).fetchone()[0]
         files.append(sealed_file(folder, f"{name}/{table}.parquet", table, rows))
     to_disk(where)
     to_disk(Path(folder))
     return tuple(files)
+
+
+def _write_fields(cursor: Any, query: str, path: Path, number: int, row_group_rows: int) -> int:
+    """Rows as they come sorted, a chunk of whole records at a time, each with its span."""
+    reader = cursor.execute(query).to_arrow_reader(READ_ROWS)
+    writer: pq.ParquetWriter | None = None
+    rows = 0
+    try:
+        for chunk in whole_records(reader):
+            table = with_spans(chunk, number)
+            writer = writer or pq.ParquetWriter(path, table.schema, compression=COMPRESSION)
+            writer.write_table(table, row_group_size=row_group_rows)
+            rows += table.num_rows
+        if writer is None:
+            empty = with_spans(reader.schema.empty_table(), number)
+            writer = pq.ParquetWriter(path, empty.schema, compression=COMPRESSION)
+    finally:
+        if writer is not None:
+            writer.close()
+    return rows
 
 
 def adopt(connection: Any, folder: str, manifest: Manifest, sha256: str) -> None:

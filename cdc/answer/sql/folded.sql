@@ -1,116 +1,148 @@
--- The fold itself, in long form: one row for each field that anything said of a record up to a moment, and
--- one row with field NULL for a record of which nothing named a field. `passed_to` is the stream's. See items.sql for the arguments.
+-- Every record's fields at a moment, as exact.sql has them: read off where a segment says how long each row is the
+-- newest (store.field_spans), and folded by the rule itself only where that does not say enough.
 --
--- A field has the value of the last item in fold order that names it, unless something after that item made
--- it unknown (`break_key`): a change without values, an overflow, a stretch that hides changes, or an item
--- that carries the whole record (`fills`) and not this field. A full state that may already hold a later
--- change of the field is passed over: what was said before it still stands.
--- `value_since` is the time from which the field has been known without a break.
--- arg_max skips NULL and would return the value before it: values travel inside a struct.
+-- A record is `plain`, and its rows can be read off, if nothing but order decides about it: no lost or unreadable
+-- events concern it, no full state whose read a change that does not count may have reached, none that is not
+-- settled, none that it is gone. Its fields then have the value of the last row that counts, unless a mark behind
+-- it (a change without values, a change of every record, or one that carries the whole record) broke it.
+-- Rows of one record in several segments, or hot, each end a run of their own; a run goes on from the one before
+-- where `opens` says that nothing broke it at its beginning.
+-- `many` is a record in several places, `plain` false is left to the rule: see exact.sql.
 CREATE OR REPLACE MACRO answer.folded(e, lo, hi, t, c) AS TABLE
 WITH
-items AS MATERIALIZED (FROM answer.items(e, lo, hi, t, c)),
-entity_break AS (
+-- Whether anything can be read off at all; the greatest break of every record; what a cut leaves outside.
+whole AS MATERIALIZED (
     SELECT
-        max(key) AS fields_key,
-        max(key) FILTER (status IS NOT NULL) AS status_key,
-        max(since) FILTER (role = 'stream') AS passed_to
-    FROM items
-    WHERE role IN ('everyone', 'stream')
+        lo IS NULL OR lo <> hi AS is_many,
+        is_many AND (t = 'infinity'::TIMESTAMP OR c = answer.no_cut()) AND NOT EXISTS (
+            FROM answer.holes(e) WHERE record_id IS NULL
+        ) AS reads_off,
+        (SELECT min(passed_to) FROM answer.stream_of(e)) AS passed_to,
+        (SELECT max(answer.fold_key(seq, 0, seq)) FROM store.broad_changes b
+            WHERE b.entity = e AND effective_at <= t AND seq < c) AS fields_key,
+        (SELECT max(answer.fold_key(seq, 0, seq)) FROM store.broad_changes b
+            WHERE b.entity = e AND effective_at <= t AND seq < c AND kind <> 'UPDATE') AS status_key,
+        CASE WHEN c < answer.no_cut()
+            THEN (SELECT min(effective_at) FROM store.changes WHERE c < answer.no_cut() AND seq >= c AND fold_rank = 0)
+            ELSE t
+        END AS upto
 ),
-records AS (
+spoken AS (
+    SELECT
+        record_id, seq, kind, fold_rank, since_at, read_to, coalesce(segment, 9223372036854775807) AS segment,
+        answer.fold_key(fold_seq, CASE WHEN fold_rank > 0 THEN fold_rank + 1 ELSE 0 END, seq) AS key,
+        fold_rank = 1 OR kind IN ('CREATE', 'UNDELETE') AS fills,
+        starts_with(kind, 'GAP_') AS breaks
+    FROM store.change_spans
+    WHERE entity = e AND (lo IS NULL OR record_id BETWEEN lo AND hi) AND (lo IS NULL OR lo <> hi)
+      AND effective_at <= t AND fold_seq < c
+      AND (
+          until_at IS NULL OR until_at > t OR until_place >= c
+          OR fold_rank > 0 OR kind IN ('CREATE', 'UNDELETE') OR starts_with(kind, 'GAP_')
+      )
+      AND kind <> 'GAP_OVERFLOW' AND NOT contains(record_id, '*')
+),
+counted AS (
     SELECT
         record_id,
-        arg_max({'status': status, 'key': key}, key) FILTER (status IS NOT NULL AND role <> 'unsettled') AS status,
-        min(since) FILTER (status IS NOT NULL AND role <> 'unsettled') AS status_since,
+        arg_max({'kind': kind, 'seq': seq, 'key': key}, key) AS last,
+        min(since_at) AS status_since,
+        max(key) FILTER (fills) AS fill_key,
         max(key) FILTER (breaks) AS break_key,
-        list(key) FILTER (fills AND role <> 'unsettled') AS fill_keys,
-        arg_max(seq, key) FILTER (role IN ('event', 'state', 'inferred')) AS last_seq,
-        min(modified_at) FILTER (role = 'inferred') AS inferred_since,
-        min(window_to) FILTER (role = 'unsettled') AS settles_at
-    FROM items
-    WHERE record_id IS NOT NULL
+        min(segment) AS first_segment,
+        max(segment) <> first_segment OR first_segment = 9223372036854775807 AS is_many,
+        max(segment) FILTER (fills) AS fill_segment,
+        bool_or(fold_rank = 2) AS is_absent,
+        max(read_to) FILTER (fold_rank = 1) + answer.read_margin() AS window_to
+    FROM spoken
     GROUP BY record_id
 ),
--- The first change after the moment that names a field, where a full state's read may have reached it.
-reached AS (
-    SELECT max(window_to) AS upto FROM items WHERE role IN ('state', 'inferred') AND says_fields
-),
-later_names AS (
-    SELECT record_id, name, min(effective_at) AS named_at
-    FROM (
-        SELECT record_id, field AS name, effective_at
-        FROM store.fields
-        WHERE entity = e AND (lo IS NULL OR record_id BETWEEN lo AND hi) AND fold_rank = 0 AND kind = 'UPDATE'
-          AND NOT (effective_at <= t AND seq < c) AND effective_at <= (SELECT upto FROM reached)
-        UNION ALL
-        SELECT record_id, unnest(changed_fields), effective_at
-        FROM store.changes
-        WHERE entity = e AND (lo IS NULL OR record_id BETWEEN lo AND hi) AND fold_rank = 0 AND kind = 'UPDATE'
-          AND NOT (effective_at <= t AND seq < c) AND effective_at <= (SELECT upto FROM reached)
-    )
-    GROUP BY record_id, name
-),
-said AS NOT MATERIALIZED (
+records AS MATERIALIZED (
     SELECT
-        f.record_id, f.field, f.value, f.known, f.seq, i.key, i.since, i.fills,
-        i.window_to IS NOT NULL AND coalesce(least(n.named_at, whole.named_at) <= i.window_to, false) AS is_masked
-    FROM store.fields f
-    JOIN items i ON i.seq = f.seq AND i.record_id = f.record_id
-    LEFT JOIN later_names n ON n.record_id = f.record_id AND n.name = f.field
-    LEFT JOIN later_names whole ON whole.record_id = f.record_id AND whole.name = split_part(f.field, '.', 1)
-    WHERE f.entity = e AND (lo IS NULL OR f.record_id BETWEEN lo AND hi) AND i.says_fields AND i.role <> 'unsettled'
+        r.record_id, r.last, r.status_since, r.fill_key, r.is_many,
+        greatest(r.fill_key, r.break_key, w.fields_key) AS broken_key,
+        coalesce(r.fill_key > greatest(r.break_key, w.fields_key, 0), false) AS is_whole,
+        CASE
+            WHEN r.last.key < w.status_key THEN 'unknown'
+            WHEN r.last.kind IN ('DELETE', 'GAP_DELETE') THEN 'deleted'
+            ELSE 'present'
+        END AS status,
+        w.passed_to,
+        w.reads_off AND NOT r.is_absent AND h.record_id IS NULL
+            AND coalesce(r.window_to <= w.passed_to AND coalesce(r.window_to <= w.upto, true), r.window_to IS NULL)
+            AND NOT (r.is_many AND coalesce(r.fill_segment > r.first_segment OR r.first_segment = 9223372036854775807
+                AND r.fill_segment IS NOT NULL, false)) AS is_plain
+    FROM counted r
+    CROSS JOIN whole w
+    LEFT JOIN (SELECT DISTINCT record_id FROM answer.holes(e) WHERE record_id IS NOT NULL) h ON h.record_id = r.record_id
 ),
-last_said AS (
+-- What is left to the rule: records that are not plain, and those of which nothing counts yet but something is
+-- held. A record that is only created later did not exist.
+not_yet AS (
+    SELECT record_id
+    FROM store.change_spans
+    WHERE entity = e AND (lo IS NULL OR record_id BETWEEN lo AND hi) AND (lo IS NULL OR lo <> hi)
+      AND NOT (effective_at <= t AND fold_seq < c) AND kind <> 'GAP_OVERFLOW' AND NOT contains(record_id, '*')
+    GROUP BY record_id
+    HAVING NOT bool_or(kind = 'CREATE' AND fold_rank = 0) OR bool_or(fold_rank = 1)
+),
+left_over AS MATERIALIZED (
+    SELECT list(record_id) AS ids
+    FROM (
+        SELECT record_id FROM records WHERE NOT is_plain
+        UNION ALL
+        SELECT n.record_id FROM not_yet n ANTI JOIN records r ON r.record_id = n.record_id
+        UNION ALL
+        SELECT lo WHERE lo = hi
+    )
+),
+live AS (
+    SELECT
+        f.record_id, f.field, f.value, f.known, f.seq, f.since_at, f.opens,
+        answer.fold_key(f.fold_seq, CASE WHEN f.fold_rank > 0 THEN f.fold_rank + 1 ELSE 0 END, f.seq) AS key,
+        r.is_many, r.broken_key, r.status, r.status_since, r.is_whole, r.last, r.passed_to
+    FROM store.field_spans f
+    JOIN records r ON r.record_id = f.record_id
+    WHERE f.entity = e AND (lo IS NULL OR f.record_id BETWEEN lo AND hi) AND (lo IS NULL OR lo <> hi)
+      AND f.effective_at <= t AND f.fold_seq < c
+      AND (f.until_at IS NULL OR f.until_at > t OR f.until_place >= c)
+      AND NOT (f.fold_rank = 0 AND (f.kind = 'DELETE' OR starts_with(f.kind, 'GAP_')))
+      AND r.is_plain
+),
+pieces AS (
+    SELECT *, max(key) FILTER (NOT opens) OVER (PARTITION BY record_id, field) AS shut_key
+    FROM live
+    WHERE is_many
+),
+pieced AS (
     SELECT
         record_id, field,
-        arg_max({'value': value, 'known': known, 'seq': seq}, key) FILTER (NOT is_masked) AS said,
-        max(key) FILTER (NOT is_masked) AS key,
-        max(key) FILTER (NOT is_masked AND NOT known) AS unknown_key,
-        min(key) FILTER (NOT is_masked AND known) AS first_key,
-        min(since) FILTER (NOT is_masked AND known) AS first_since,
-        list(key) FILTER (fills) AS fill_keys
-    FROM said
-    GROUP BY record_id, field
-),
-judged AS (
-    SELECT
-        record_id, l.field, l.said, l.first_since,
-        greatest(
-            rec.break_key, entity_break.fields_key, l.unknown_key,
-            CASE WHEN coalesce(len(rec.fill_keys), 0) > coalesce(len(l.fill_keys), 0) THEN list_max(list_filter(
-                rec.fill_keys, lambda k: NOT list_contains(coalesce(l.fill_keys, []), k)
-            )) END
-        ) AS broken_key,
-        coalesce(l.said.known AND coalesce(l.key > broken_key, true), false) AS is_known,
-        coalesce(l.first_key < broken_key, false) AS is_rebuilt
-    FROM last_said l
-    JOIN records rec USING (record_id)
-    CROSS JOIN entity_break
-),
-rebuilt AS (
-    SELECT record_id, field, min(s.since) AS since
-    FROM (FROM judged WHERE is_known AND is_rebuilt) j
-    JOIN said s USING (record_id, field)
-    WHERE NOT s.is_masked AND s.known AND s.key > j.broken_key
+        arg_max({'value': value, 'known': known, 'seq': seq, 'key': key}, key) AS said,
+        min(since_at) FILTER (known AND key >= greatest(broken_key, shut_key, 0)) AS since_at,
+        any_value(broken_key) AS broken_key, any_value(status) AS status, any_value(status_since) AS status_since,
+        any_value(is_whole) AS is_whole, any_value(last) AS last, any_value(passed_to) AS passed_to
+    FROM pieces
     GROUP BY record_id, field
 )
 SELECT
-    rec.record_id AS record_id,
-    j.field AS field,
-    CASE WHEN j.is_known THEN j.said.value END AS value,
-    coalesce(j.is_known, false) AS is_known,
-    j.said.seq AS seq,
-    coalesce(rebuilt.since, j.first_since) AS value_since,
-    CASE WHEN rec.status IS NULL OR rec.status.key < entity_break.status_key THEN 'unknown' ELSE rec.status.status END
-        AS status,
-    rec.status_since AS status_since,
-    coalesce(list_max(rec.fill_keys) > greatest(rec.break_key, entity_break.fields_key, 0), false) AS is_whole,
-    rec.last_seq AS last_seq,
-    rec.inferred_since AS inferred_since,
-    rec.settles_at AS settles_at,
-    entity_break.passed_to AS passed_to
-FROM records rec
-CROSS JOIN entity_break
-LEFT JOIN judged j ON j.record_id = rec.record_id
-LEFT JOIN rebuilt ON rebuilt.record_id = j.record_id AND rebuilt.field = j.field;
+    record_id, field,
+    CASE WHEN known AND coalesce(key >= broken_key, true) THEN value END AS value,
+    known AND coalesce(key >= broken_key, true) AS is_known,
+    seq, since_at AS value_since, status, status_since, is_whole, last.seq AS last_seq,
+    NULL::TIMESTAMP AS inferred_since, NULL::TIMESTAMP AS settles_at, passed_to
+FROM live
+WHERE NOT is_many
+UNION ALL
+SELECT
+    record_id, field,
+    CASE WHEN said.known AND coalesce(said.key >= broken_key, true) THEN said.value END,
+    said.known AND coalesce(said.key >= broken_key, true),
+    said.seq, since_at, status, status_since, is_whole, last.seq, NULL, NULL, passed_to
+FROM pieced
+UNION ALL
+SELECT
+    record_id, NULL, NULL, false, NULL, NULL, status, status_since, is_whole, last.seq, NULL, NULL, passed_to
+FROM records
+WHERE is_plain
+UNION ALL
+FROM answer.exact_of(e, lo, hi, t, c, (SELECT ids FROM left_over));

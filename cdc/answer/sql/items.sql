@@ -13,7 +13,7 @@
 --       stream     the org time the stream has passed, in `since`: one row, record_id is NULL
 --
 -- A full state may hold later changes already. It says nothing of the fields (`says_fields`), of the
--- status (`status`) or of one field (see folded.sql) where something that does not count may be in it:
+-- status (`status`) or of one field (see exact.sql) where something that does not count may be in it:
 -- anything up to `window_to`, its read and the margin of the clocks.
 CREATE OR REPLACE MACRO answer.items(e, lo, hi, t, c) AS TABLE
 WITH
@@ -24,6 +24,7 @@ changed AS (
         effective_at <= t AND seq < c AS counts
     FROM store.changes
     WHERE entity = e AND (lo IS NULL OR record_id BETWEEN lo AND hi)
+      /* of these */
       AND kind <> 'GAP_OVERFLOW' AND NOT contains(record_id, '*')
 ),
 -- Events about every record of the entity: wildcard ids and overflows.

@@ -11,7 +11,7 @@ SELECT
     CASE WHEN s.fold_rank = 0 THEN s.client END AS set_client,
     f.seq AS seq,
     f.is_known AND f.inferred_since IS NOT NULL AS inferred
-FROM answer.folded(e, lo, hi, t, c) f
+FROM answer.exact(e, lo, hi, t, c) f
 LEFT JOIN store.changes s
     ON s.seq = f.seq AND s.entity = e AND s.record_id BETWEEN lo AND hi AND s.fold_rank < 2
 WHERE f.field IS NOT NULL;

@@ -39,6 +39,7 @@ def opened(read_margin_ms: int = READ_MARGIN_MS) -> duckdb.DuckDBPyConnection:
     for migration in sorted(sql.joinpath("migrations").iterdir(), key=lambda f: f.name):
         connection.execute(migration.read_text())
     connection.execute("INSERT INTO store.meta VALUES ('org', ?)", [ORG])
+    connection.execute(sql.joinpath("span_key.sql").read_text())
     make_views(connection, "", ())
     connection.execute(sql.joinpath("views.sql").read_text())
     for statement in definitions(read_margin_ms):
