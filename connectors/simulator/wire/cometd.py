@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from connectors.simulator.wire.answers import json_answer
-from connectors.simulator.wire.cometd_errors import REFUSALS, BayeuxError, refused
+from connectors.simulator.wire.cometd_errors import BayeuxError, refused
 from connectors.simulator.wire.cometd_sessions import CometdClient, CometdClients
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.sessions import Session
@@ -74,13 +74,13 @@ class Cometd:
         client: CometdClient | None = None
         try:
             if channel == "/meta/handshake":
-                self._faulty("handshake")
+                self._clients.check_fault("handshake")
                 return [self._handshake(message, login, version, cookies)]
             if login is None:
                 raise BayeuxError("authentication_invalid")
             cookie = request.headers.get("Cookie", "")
             client = self._clients.find(message.get("clientId"), cookie, login)
-            self._faulty(channel.removeprefix("/meta/"))
+            self._clients.check_fault(channel.removeprefix("/meta/"))
             return await self._meta(channel, message, client)
         except BayeuxError as error:
             if client is not None and error.refusal.ends:
@@ -155,13 +155,6 @@ class Cometd:
         return self._wire.session(token)
 
     # Faults
-
-    def _faulty(self, on: str) -> None:
-        """Raises what the fault `cometd_error` asks for."""
-        fault = self._wire.org.faults.take("cometd_error", on=on)
-        if fault is not None:
-            name = str(fault.parameters.get("error", ""))
-            raise BayeuxError(name if name in REFUSALS else "unknown_client", "0")
 
     def _html(self, messages: list[dict[str, Any]]) -> web.Response | None:
         kinds = {str(m.get("channel", "")).removeprefix("/meta/") for m in messages}

@@ -15,7 +15,7 @@ from typing import Any
 
 from connectors.simulator.errors import BusError
 from connectors.simulator.model import Cursor
-from connectors.simulator.wire.cometd_errors import BayeuxError
+from connectors.simulator.wire.cometd_errors import REFUSALS, BayeuxError
 from connectors.simulator.wire.cometd_events import EventTexts
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.sessions import Session
@@ -89,6 +89,13 @@ class CometdClients:
         client.login = login
         return client
 
+    def check_fault(self, on: str) -> None:
+        """Raises the BayeuxError that the fault `cometd_error` asks for."""
+        fault = self._wire.org.faults.take("cometd_error", on=on)
+        if fault is not None:
+            name = str(fault.parameters.get("error", ""))
+            raise BayeuxError(name if name in REFUSALS else "unknown_client", "0")
+
     def close(self, client: CometdClient) -> None:
         """Forget a client, and end the connect that is held for it."""
         self._clients.pop(client.client_id, None)
@@ -132,6 +139,7 @@ class CometdClients:
             client.deadline_s = self._deadline()
 
     def _check(self, client: CometdClient) -> None:
+        self.check_fault("connect")  # a session is dropped while its connect is held, too
         self._wire.apply_revocation()
         if client.client_id not in self._clients:
             raise BayeuxError("unknown_client")
