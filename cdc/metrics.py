@@ -104,6 +104,27 @@ class Metrics:
             f"{_P}journal_lag_records", "Changes in the log, not yet in the journal", registry=r
         )
         self.journal_bytes = Gauge(f"{_P}journal_bytes", "Size of the journal file", registry=r)
+        self.journal_free = Gauge(f"{_P}journal_free_bytes", "Room left on the journal's volume", registry=r)
+        self.coverage_lost = Gauge(
+            f"{_P}coverage_lost_seconds", "Lost or unknown and not repaired", ["entity"], registry=r
+        )
+        self.last_drill = Gauge(
+            f"{_P}last_drill_timestamp_seconds",
+            "When the last good drill began; 0: there was none",
+            registry=r,
+        )
+        self.restore_records = Counter(
+            f"{_P}restore_records_total",
+            "Records that restores wrote, by what became of them",
+            ["result"],
+            registry=r,
+        )
+        self.drill_rto = Gauge(
+            f"{_P}drill_rto_seconds", "From detection to data put right, in the last good drill", registry=r
+        )
+        self.drill_rpo = Gauge(
+            f"{_P}drill_rpo_seconds", "How much was lost, in the last good drill", registry=r
+        )
         self.quarantined = Counter(f"{_P}quarantined_total", "Events kept raw", registry=r)
         self.detector_keys = Gauge(f"{_P}detector_keys", "Keys the detector holds", registry=r)
         self.detector_evictions = Counter(f"{_P}detector_evictions_total", "Keys it had to drop", registry=r)

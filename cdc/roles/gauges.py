@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cdc.answer.figures import Figures, figures
 from cdc.metrics import Metrics
 from cdc.ports.log import ChannelPosition
 from cdc.settings import Settings
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from cdc.journal.journal import DuckJournal
 
 REFRESH_EVERY_S = 5.0
+FIGURES_EVERY = 6  # of those turns: they are asked of the journal
 BUS_RETENTION_S = 72 * 3600.0
 
 
@@ -39,6 +42,7 @@ async def keep_gauges(
     settings: Settings, recorder: Recorder | None, journal: DuckJournal | None, metrics: Metrics
 ) -> None:
     """Runs until cancelled."""
+    turn, counted = 0, dict[str, int]()
     while True:
         if recorder is not None:
             now_ms = recorder.clock.wall_ms()
@@ -51,9 +55,38 @@ async def keep_gauges(
                     metrics.standing.labels(name, one).set(one == now_standing)
         if journal is not None:
             metrics.journal_bytes.set(await asyncio.to_thread(_size, settings.journal.path))
+            metrics.journal_free.set(await asyncio.to_thread(_free, settings.journal.path))
+            if turn % FIGURES_EVERY == 0:
+                found = await asyncio.to_thread(_figures, journal)
+                _told(metrics, found)
+                for result, records in found.restored.items():
+                    metrics.restore_records.labels(result).inc(max(0, records - counted.get(result, 0)))
+                counted = found.restored
             if recorder is not None:
                 metrics.journal_lag.set(max(0, recorder.last_ordinal() - journal.checkpoint.ordinal))
+        turn += 1
         await asyncio.sleep(REFRESH_EVERY_S)
+
+
+def _figures(journal: DuckJournal) -> Figures:
+    with journal.reader() as reader:
+        return figures(reader)
+
+
+def _told(metrics: Metrics, found: Figures) -> None:
+    metrics.coverage_lost.clear()
+    metrics.coverage_lost.labels("everything").set(0)
+    for entity, seconds in found.lost_s.items():
+        metrics.coverage_lost.labels(entity).set(seconds)
+    if found.drill is not None:
+        at, rto, rpo = found.drill
+        metrics.last_drill.set(at)
+        metrics.drill_rto.set(rto)
+        metrics.drill_rpo.set(rpo)
+
+
+def _free(path: str) -> int:
+    return shutil.disk_usage(Path(path).resolve().parent).free
 
 
 def _size(path: str) -> int:
