@@ -50,6 +50,17 @@ connection.bulk2.pollInterval = 100;
 const stream = await connection.bulk2.query("SELECT Id, LastName FROM Lead WHERE Company = 'Bulk, Inc'");
 seen.queried = (await stream.toArray()).length;
 
+// the older version of the Bulk API
+connection.bulk.pollInterval = 100;
+const old = await connection.bulk.load("Lead", "insert", [
+  { LastName: "Old 1", Company: "Old, Inc" },
+  { LastName: "Old 2", Company: "Old, Inc" },
+  { LastName: "Old 3", Company: "" },
+]);
+seen.old = old.map((one) => one.success);
+const oldRows = await connection.bulk.query("SELECT Id, LastName FROM Lead WHERE Company = 'Old, Inc'");
+seen.oldQueried = (await oldRows.toArray()).length;
+
 const tooling = await connection.tooling.query("SELECT Id, SelectedEntity FROM PlatformEventChannelMember");
 seen.members = tooling.totalSize;
 console.log(JSON.stringify(seen));

@@ -93,6 +93,18 @@ def main(url: str, token: str) -> None:
         external_id_field="Erp_Number__c",
         wait=WAIT_S,
     )
+
+    # the older version of the Bulk API
+    made = sf.bulk.Lead.insert(
+        [{"LastName": f"Old {n}", "Company": "Old, Inc"} for n in range(30)]
+    )
+    seen["old_inserted"] = sum(one["success"] and one["created"] for one in made)
+    refused = sf.bulk.Lead.update([{"Id": made[0]["id"], "Company": None}])
+    seen["old_refused"] = refused[0]["errors"][0]["statusCode"]
+    old = sf.bulk.Lead.query("SELECT Id, CreatedDate FROM Lead WHERE Company = 'Old, Inc'")
+    seen["old_rows"] = sorted({type(one["CreatedDate"]).__name__ for one in old}), len(old)
+    gone = sf.bulk.Lead.delete([{"Id": one["id"]} for one in made])
+    seen["old_deleted"] = sum(one["success"] for one in gone)
     print(json.dumps(seen))
 
 

@@ -98,9 +98,11 @@ async def test_simple_salesforce_writes_loads_and_queries(python_client: Path, t
         assert [
             one["numberRecordsFailed"] for one in (*seen["erased"], *seen["hard"], *seen["upserted"])
         ] == [0] * 3
+        assert (seen["old_inserted"], seen["old_refused"]) == (30, "REQUIRED_FIELD_MISSING")
+        assert (seen["old_rows"], seen["old_deleted"]) == ([["int"], 30], 30)
         kinds = Counter((change.entity, change.op, bool(change.kind)) for change in org.truth.changes())
-        assert kinds["Lead", "CREATE", True] == kinds["Lead", "UPDATE", True] == 450
-        assert (kinds["Lead", "DELETE", True], kinds["Lead", "HARD_DELETE", False]) == (200, 250)
+        assert (kinds["Lead", "CREATE", True], kinds["Lead", "UPDATE", True]) == (480, 450)
+        assert (kinds["Lead", "DELETE", True], kinds["Lead", "HARD_DELETE", False]) == (230, 250)
         assert {change.client for change in org.truth.changes() if change.op == "CREATE"} == {"", "LoaderPy"}
 
 
@@ -124,6 +126,7 @@ async def test_jsforce_logs_in_by_soap_writes_loads_undeletes_and_queries(
         assert seen["loaded"] == [299, 1, 0]
         assert seen["failure"].startswith("REQUIRED_FIELD_MISSING:")
         assert seen["queried"] == 299
+        assert (seen["old"], seen["oldQueried"]) == ([True, True, False], 2)
         changes = org.truth.changes()
         assert [change.kind for change in changes if change.kind == "UNDELETE"] == ["UNDELETE"]
         assert {change.client for change in changes} >= {"LoaderJs"}

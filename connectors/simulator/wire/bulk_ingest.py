@@ -15,17 +15,15 @@ from aiohttp import web
 
 from connectors.simulator.bulk_csv import DELIMITERS, LINE_ENDINGS, csv_table, csv_text
 from connectors.simulator.errors import OrgError
-from connectors.simulator.ids import with_suffix
 from connectors.simulator.incoming import Intake
-from connectors.simulator.model import Change, Op
-from connectors.simulator.saving import Asked, Caller, Saved
+from connectors.simulator.saving import Caller, Saved
 from connectors.simulator.wire.answers import SESSION, client_of, json_answer, json_object, version_of
+from connectors.simulator.wire.bulk_rows import OPERATIONS, RowReader, row_error
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.jobs import ROWS_A_BATCH, Job, Jobs, known
 
 CHUNK_ROWS = 200
 UPLOAD_BYTES_MAX = 150 * 1024 * 1024
-OPERATIONS = ("insert", "update", "upsert", "delete", "hardDelete")
 
 _RESULTS = {"successfulresults": "written", "failedresults": "refused", "unprocessedrecords": "left"}
 
@@ -223,8 +221,8 @@ class BulkIngest:
             raise OrgError("InvalidBatch", "A delete takes the column Id only")
 
     def _chunk(self, job: IngestJob, intake: Intake, rows: list[list[str]]) -> None:
-        seen: set[str] = set()
-        asked = [self._asked(job, intake, row, seen) for row in rows]
+        reader = RowReader(self._wire.org, job.operation, intake, job.external_id)
+        asked = [reader.from_csv(dict(zip(job.header, row, strict=True))) for row in rows]
         caller = Caller(
             user_id=job.user_id,
             origin=f"com/salesforce/api/bulkapi/{job.version}",
@@ -236,59 +234,11 @@ class BulkIngest:
         job.processed += len(rows)
         job.changed_at = self._wire.org.clock.now_ms()
 
-    def _asked(self, job: IngestJob, intake: Intake, row: list[str], seen: set[str]) -> Asked:
-        named = list(zip(job.header, row, strict=True))
-        record_id = next((text for name, text in named if name.lower() == "id"), "")
-        try:
-            match job.operation:
-                case "insert":
-                    return Change(job.object, Op.CREATE, values=intake.from_csv(named, creating=True))
-                case "upsert":
-                    return self._upsert(job, intake, named, seen)
-                case "update":
-                    values = intake.from_csv(named, creating=False)
-                    return Change(job.object, Op.UPDATE, self._existing(intake, record_id), values)
-                case "delete":
-                    return Change(job.object, Op.DELETE, self._existing(intake, record_id))
-                case _:
-                    return Change(job.object, Op.HARD_DELETE, self._existing(intake, record_id, deleted=True))
-        except OrgError as error:
-            return error
-
-    def _upsert(self, job: IngestJob, intake: Intake, named: list[tuple[str, str]], seen: set[str]) -> Change:
-        wanted = job.external_id.lower()
-        value = next((text for name, text in named if name.lower() == wanted), "")
-        if not value:
-            raise OrgError("MISSING_ARGUMENT", f"{job.external_id} not specified")
-        if value in seen:
-            raise OrgError("DUPLICATE_VALUE", f"Duplicate external id specified: {value}")
-        seen.add(value)
-        found = self._wire.org.with_external_id(job.object, job.external_id, value)
-        if found:
-            others = [(name, text) for name, text in named if name.lower() != wanted]
-            return Change(job.object, Op.UPDATE, found[0], intake.from_csv(others, creating=False))
-        if wanted == "id":
-            raise OrgError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
-        return Change(job.object, Op.CREATE, values=intake.from_csv(named, creating=True))
-
-    def _existing(self, intake: Intake, record_id: str, *, deleted: bool = False) -> str:
-        if not record_id:
-            raise OrgError("MISSING_ARGUMENT", "Id not specified in an update call")
-        if len(record_id) not in (15, 18) or not record_id.isalnum():
-            raise OrgError("MALFORMED_ID", f"malformed id {record_id}", fields=("Id",))
-        record = intake.entity.records.get(with_suffix(record_id[:15]))
-        if record is None:
-            raise OrgError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
-        if record.deleted and not deleted:
-            raise OrgError("ENTITY_IS_DELETED", "entity is deleted")
-        return record.id
-
     def _note(self, job: IngestJob, row: list[str], saved: Saved) -> None:
         if saved.error is None:
             job.written.append([saved.record_id or "", "true" if saved.created else "false", *row])
             return
-        error = saved.error
-        said = f"{error.code}:{error.message}:{', '.join(error.fields)} --"
+        said = row_error(saved.error)
         known = next((text for name, text in zip(job.header, row, strict=True) if name.lower() == "id"), "")
         job.refused.append([saved.record_id or known, said, *row])
         job.failed += 1

@@ -8,6 +8,7 @@ from connectors.simulator.wire import batches, composite, descriptions, oauth, r
 from connectors.simulator.wire.accidents import accidental
 from connectors.simulator.wire.answers import BODY_BYTES_MAX, WIRE, admitted, refusing, stamped
 from connectors.simulator.wire.bulk_ingest import BulkIngest
+from connectors.simulator.wire.bulk_one import BulkOne
 from connectors.simulator.wire.bulk_query import BulkQueries
 from connectors.simulator.wire.cometd import Cometd
 from connectors.simulator.wire.context import Wire
@@ -25,7 +26,7 @@ def http_application(wire: Wire, managed: ManagedSubscriptions, control: Control
     )
     app[WIRE] = wire
     queries = Queries(wire)
-    bulk_queries, bulk_ingest = BulkQueries(wire), BulkIngest(wire)
+    bulk_queries, bulk_ingest, bulk_one = BulkQueries(wire), BulkIngest(wire), BulkOne(wire)
     app.add_routes(
         [
             *oauth.routes(),
@@ -38,6 +39,7 @@ def http_application(wire: Wire, managed: ManagedSubscriptions, control: Control
             *Soap(wire, queries).routes(),
             *bulk_queries.routes(),
             *bulk_ingest.routes(),
+            *bulk_one.routes(),
             *descriptions.routes(),
             *records.routes(),
             *control.routes(),
@@ -47,6 +49,7 @@ def http_application(wire: Wire, managed: ManagedSubscriptions, control: Control
     async def end_jobs(_: web.Application) -> None:
         await bulk_queries.jobs.close()
         await bulk_ingest.jobs.close()
+        await bulk_one.close()
 
     app.on_cleanup.append(end_jobs)
     return app
