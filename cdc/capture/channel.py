@@ -188,7 +188,7 @@ class Channel:
             asked += 1
             try:
                 text = await self.recorder.source.schema(schema_id)
-                known[schema_id] = self.recorder.framed(EventSchema.parse(schema_id, text))
+                known[schema_id] = await self.recorder.framed(EventSchema.parse(schema_id, text))
                 break
             except (Undecodable, ChannelStopped, RecursionError) as error:
                 if asked >= SCHEMA_ASKED_MAX or not isinstance(error, Undecodable | ChannelStopped):
@@ -196,6 +196,7 @@ class Channel:
                     return
                 await clock.sleep(pauses.pause_s())
             except RetryLater as error:
+                self.log.warning(Event.CHANNEL_RETRY, step="schema", error=error.sentence())
                 await self._say(Standing.RETRYING, error)
                 await clock.sleep(pauses.pause_s(error.retry_after_s))
         await self.recorder.put_soon(

@@ -49,5 +49,4 @@ class CaptureOptions:
     entities: tuple[str, ...] = ()
     start: Start = Start.LATEST
     baseline: bool = True
-    registry: bool = False
     bulk_from_rows: int = BULK_FROM_ROWS

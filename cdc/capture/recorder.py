@@ -8,9 +8,9 @@ back-off; one queue leads to one writer, and a full queue stops the channels fro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cdc.avro.own import RECORD_STATE_SCHEMA_ID
@@ -31,7 +31,7 @@ from cdc.capture.options import (
 )
 from cdc.capture.orgclock import OrgClock
 from cdc.capture.queue import Weight, WorkQueue
-from cdc.capture.records import KnownSchema
+from cdc.capture.records import KnownSchema, Prefix, single_object
 from cdc.capture.scan import Scanner
 from cdc.capture.scheduler import Scheduler
 from cdc.capture.writer import Control, Item, Rows, Stands, Writer, Written
@@ -73,8 +73,9 @@ class Recorder:
     members: MemberWatch = field(init=False)
     reconnects: Turns = field(init=False)
     holes: Holes = field(default_factory=Holes)
+    prefix: Prefix = single_object
+    noted: Troubles | None = None  # shared with the rest of the process
     troubles: Troubles = field(init=False)
-    framed: Callable[[EventSchema], KnownSchema] = KnownSchema.of
     _queue: WorkQueue[Envelope] = field(init=False)
     _log_thread: ThreadPoolExecutor = field(init=False)
     org_logger: Any = field(init=False)
@@ -82,7 +83,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self._queue = WorkQueue(QUEUED_EVENTS_MAX, QUEUED_BYTES_MAX)
         self.reconnects = Turns(self.clock)
-        self.troubles = Troubles(self.metrics, self.clock)
+        self.troubles = self.noted or Troubles(self.metrics, self.clock)
         self._log_thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
         self.org_logger = logger(role="capture", org=self.options.org)
         self.writer = Writer(
@@ -91,6 +92,7 @@ class Recorder:
             self.metrics,
             self.clock,
             record_state_schema_id=RECORD_STATE_SCHEMA_ID,
+            prefix=self.prefix,
         )
         self.org_clock = OrgClock(self.org, self.clock, self.metrics, self.troubles)
         scanner = Scanner(
@@ -165,6 +167,14 @@ class Recorder:
             await self._in_log_thread(read)
         except LogUnavailable as error:
             self.org_logger.warning(Event.LOG_RETRY, error=error.sentence(), step="remember")
+
+    async def framed(self, schema: EventSchema) -> KnownSchema:
+        """The schema with the bytes before its bodies. Errors: Undecodable; LogUnavailable of a registry."""
+        known = KnownSchema.of(schema)
+        if self.prefix is single_object:
+            return known
+        prefix = await asyncio.to_thread(self.prefix, known.topic, schema.json_text)
+        return replace(known, prefix=prefix)
 
     # -- the way in ---------------------------------------------------------------------------------------
 

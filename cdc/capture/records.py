@@ -6,7 +6,7 @@ taken back with `undo`, so that its ordinals are given again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import schemas.own as own
@@ -22,6 +22,15 @@ from cdc.ports.source import Delivery, SourceEvent
 from cdc.ports.types import Millis, Ordinal, ReplayId
 
 CHANGE_CHANNELS = "/data/"
+
+Prefix = Callable[[str, str], bytes]
+"""(topic, schema JSON) -> the bytes before each body of that schema in that topic."""
+
+
+def single_object(_topic: str, schema_json: str) -> bytes:
+    """Without a registry: Avro's single-object encoding, the same in every topic."""
+    return frame_prefix(schema_json)
+
 
 QUARANTINE = "quarantine"
 
@@ -43,13 +52,13 @@ class KnownSchema:
     prefix: bytes
 
     @staticmethod
-    def of(schema: EventSchema, prefix: bytes | None = None) -> KnownSchema:
+    def of(schema: EventSchema) -> KnownSchema:
         """Errors: Undecodable for a schema whose name is no topic of events."""
         if not is_name(schema.name) or schema.name in CONTROL_TOPICS or schema.name == QUARANTINE:
             raise Undecodable(
                 f"the schema's name {schema.name!r:.80} cannot be a topic", where=f"schema {schema.schema_id}"
             )
-        return KnownSchema(schema, schema.name, prefix or frame_prefix(schema.json_text))
+        return KnownSchema(schema, schema.name, frame_prefix(schema.json_text))
 
 
 @dataclass(slots=True)

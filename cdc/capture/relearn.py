@@ -38,7 +38,7 @@ class Relearner:
     jobs: MutableMapping[str, Job]
     clock: Clock
     logger: Any
-    framed: Callable[[EventSchema], KnownSchema] = KnownSchema.of
+    framed: Callable[[EventSchema], Awaitable[KnownSchema]]
     _due_s: dict[str, float] = field(default_factory=dict)
     _pauses: dict[str, Backoff] = field(default_factory=dict)
 
@@ -54,7 +54,7 @@ class Relearner:
         schema_id = SchemaId(job.record_ids[0])
         try:
             text = await self.ask(schema_id)
-            known = self.framed(EventSchema.parse(schema_id, text))
+            known = await self.framed(EventSchema.parse(schema_id, text))
         except (Undecodable, ChannelStopped, RetryLater) as error:
             pauses = self._pauses.setdefault(job.job_id, Backoff(first_s=FIRST_PAUSE_S, max_s=PAUSE_MAX_S))
             pause_s = pauses.pause_s(error.retry_after_s if isinstance(error, RetryLater) else None)

@@ -12,9 +12,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import schemas
+from cdc.avro.framing import SINGLE_OBJECT_BYTES
+from cdc.avro.own import RECORD_STATE
 from cdc.capture.options import SEEN_PAIRS_MAX
 from cdc.capture.positions import Reached, Seen
-from cdc.capture.records import PLATFORM_EVENT, Built, KnownSchema, RecordBuilder, Tail
+from cdc.capture.records import (
+    PLATFORM_EVENT,
+    Built,
+    KnownSchema,
+    Prefix,
+    RecordBuilder,
+    Tail,
+    single_object,
+)
 from cdc.change.kinds import EVENT_KINDS, GAP_KINDS
 from cdc.errors import LogUnavailable
 from cdc.metrics import Metrics
@@ -112,6 +123,7 @@ class Writer:
     clock: Clock
     known: dict[str, KnownSchema | str] = field(default_factory=dict)
     record_state_schema_id: str = ""
+    prefix: Prefix = single_object
     builder: RecordBuilder = field(default_factory=lambda: RecordBuilder(Seen(SEEN_PAIRS_MAX)))
     positions: Positions = field(default_factory=lambda: Positions(""))
     org_ahead_ms: int | None = None  # of our wall clock; None while no answer of the org has told
@@ -200,11 +212,12 @@ class Writer:
                     self._reached[channel] = reached.live(head.org_time)
         elif isinstance(head, Rows):
             ordinal = self.builder.number(len(head.states))
+            frame = self._state_frame(head.topic)
             batch.records += [
                 LogRecord(
                     head.topic,
                     record_id,
-                    value,
+                    frame + value[SINGLE_OBJECT_BYTES:] if frame else value,
                     ordinal + i,
                     modstamp,
                     "",
@@ -234,6 +247,12 @@ class Writer:
         if self.org_ahead_ms is None or not tail.committed_max:
             return 0
         return max(0, tail.received_at + self.org_ahead_ms - tail.committed_max)
+
+    def _state_frame(self, topic: str) -> bytes:
+        """What stands before a full state in place of its own frame; nothing without a registry."""
+        if self.prefix is single_object:
+            return b""
+        return self.prefix(topic, schemas.text(RECORD_STATE))
 
     def _placed(self, records: Sequence[LogRecord]) -> list[LogRecord]:
         """Control records with their place: right behind the last number given."""

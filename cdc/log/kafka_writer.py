@@ -6,7 +6,7 @@ States: *closed* (no producer), *ready*, *in doubt* (no producer, and whether th
                      ready --append--> ready           aborted: LogUnavailable, the ordinals are given back
                      ready --append--> in doubt        LogUnavailable
                      in doubt --append--> ready        the positions topic says what happened
-                     any --append--> closed            Fenced
+                     any --append--> closed            Fenced: somebody else has claimed the positions topic
 
 Positions kept: `_committed` is what the positions topic holds as far as is known; `_attempted` is what an append in
 doubt tried to make of it. After LogUnavailable a caller either appends the same records and positions again, which
@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from cdc.errors import CdcError, LogRefused, LogUnavailable
 from cdc.log import headers, numbering, positions_codec
@@ -35,6 +35,8 @@ CALL_TIMEOUT_S = 5.0  # one call of the client; after it the same call is made a
 OPEN_TIMEOUT_S = 60.0  # the broker may first have to end the transaction of a writer that was killed
 COMMIT_TIMEOUT_S = 45.0  # then the outcome is found out another way
 QUEUE_FULL_WAIT_S = 0.1
+TWIN_CLAIMS_WITHIN_S = 3.0  # it fences first and claims right after
+TWIN_LOOK_S = 0.1
 CLOSE_TIMEOUT_S = 5.0
 
 
@@ -54,7 +56,7 @@ class KafkaWriter:
         self._fenced = False
 
     def open(self, owner: str) -> Positions:
-        """Fence any other writer, then read. The other order would let it commit after the read."""
+        """Fence any other writer, then read, then claim. The other order would let it commit after the read."""
         self._owner = owner
         self._fenced = False
         self._attempted = None
@@ -70,6 +72,9 @@ class KafkaWriter:
                 where=self._where(),
                 do="give each org its own topic_prefix",
             )
+        if self._committed.value is not None:
+            # A claim: whoever was fenced by this finds in the positions topic that there is another owner.
+            self.append([], positions)
         return positions
 
     def append(self, records: Sequence[LogRecord], positions: Positions) -> None:
@@ -181,13 +186,32 @@ class KafkaWriter:
         """What the caller is told; afterwards the state is ready (aborted), in doubt, or closed (fenced)."""
         error = error_of(exception)
         if error.code() in FENCED:
-            return self._lost_ownership()
+            return self._given_away(error)
         if error.txn_requires_abort() and self._producer is not None:
             self._abort(self._producer)
         else:
             # Retried for long enough, fatal, or of no class at all: only the positions topic knows the outcome.
             self._discard()
         return translated(error, "the records were not written", self._where())
+
+    def _given_away(self, error: KafkaError) -> CdcError:
+        """The broker knows a later epoch of this writer: a twin's, or its own doing after a transaction stood open
+        for too long (a machine asleep, a broker away). A twin has written its claim; else this one goes on."""
+        assert self._committed is not None
+        attempted = {self._attempted.append} if self._attempted else set()
+        known = {self._committed.append, *attempted}
+        self._discard()
+        deadline = time.monotonic() + TWIN_CLAIMS_WITHIN_S
+        while True:
+            if read_tail(self._options, self._topics).append not in known:
+                return self._lost_ownership()
+            if time.monotonic() > deadline:
+                return LogUnavailable(
+                    f"Kafka ended this writer's transaction: {error.str() or error.name()}",
+                    where=self._where(),
+                    do="it stood still for longer than a transaction may stay open, and goes on by itself",
+                )
+            time.sleep(TWIN_LOOK_S)
 
     def _abort(self, producer: Producer) -> None:
         try:

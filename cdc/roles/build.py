@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import SecretStr
@@ -10,10 +11,13 @@ from pydantic import SecretStr
 from cdc.answer import definitions as answer_sql
 from cdc.answer.entity_views import refresh_entity_views
 from cdc.capture.options import CaptureOptions
+from cdc.capture.records import Prefix, single_object
+from cdc.errors import CdcError
 from cdc.journal.journal import DuckJournal
 from cdc.journal.manifests import signing_key
 from cdc.log.embedded import EmbeddedLog
 from cdc.log.kafka import KafkaLog, KafkaLogOptions
+from cdc.log.registry import SchemaRegistry
 from cdc.metrics import Metrics
 from cdc.ports.log import Log
 from cdc.ports.source import Source, Start
@@ -85,6 +89,19 @@ def make_log(settings: Settings) -> Log:
     if settings.log.kind == "embedded":
         return EmbeddedLog(settings.org.alias, settings.log.path, _retention_ms(settings))
     return KafkaLog(settings.org.alias, kafka_options(settings))
+
+
+def make_prefix(settings: Settings, refused: Callable[[CdcError], None]) -> Prefix:
+    """What stands before each body: a registry's ids, where the settings name one. `refused` as in SchemaRegistry."""
+    kafka = settings.log.kafka
+    if not kafka.schema_registry_url or settings.log.kind == "embedded":
+        return single_object
+    return SchemaRegistry(
+        kafka.schema_registry_url,
+        settings.topic_prefix,
+        compatibility=kafka.schema_compatibility,
+        refused=refused,
+    ).prefix
 
 
 def kafka_options(settings: Settings) -> KafkaLogOptions:

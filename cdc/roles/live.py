@@ -35,6 +35,7 @@ from cdc.roles.build import (
     make_journal,
     make_log,
     make_org,
+    make_prefix,
     make_session,
     make_source,
 )
@@ -95,8 +96,7 @@ async def _live(
             recorder = None
             if capture:
                 session = await parts.enter_async_context(make_session(settings.salesforce))
-                recorder = make_recorder(settings, session, log, metrics, clock)
-                recorder.troubles = recorder.org_clock.troubles = life.troubles
+                recorder = make_recorder(settings, session, log, metrics, clock, life.troubles)
             await _until_stopped(settings, life, recorder, store, metrics)
     finally:
         log.close()
@@ -279,7 +279,9 @@ def _no_journal(metrics: Metrics) -> Door:
     return Door(contextlib.nullcontext, Tokens(()), metrics)
 
 
-def make_recorder(settings: Settings, session: Session, log: Log, metrics: Metrics, clock: Clock) -> Recorder:
+def make_recorder(
+    settings: Settings, session: Session, log: Log, metrics: Metrics, clock: Clock, troubles: Troubles
+) -> Recorder:
     org = make_org(settings.salesforce, session, metrics)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     return Recorder(
@@ -290,4 +292,6 @@ def make_recorder(settings: Settings, session: Session, log: Log, metrics: Metri
         metrics,
         clock,
         org.bulk,
+        prefix=make_prefix(settings, troubles.note),
+        noted=troubles,
     )

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from cdc.errors import Fenced, LogRefused, LogUnavailable
-from cdc.log import kafka_reader, kafka_tail, kafka_topics, kafka_writer
+from cdc.log import kafka_options, kafka_reader, kafka_tail, kafka_topics, kafka_writer
 from cdc.log.kafka import KafkaLog, KafkaLogOptions
 from cdc.ports.log import CONTROL_TOPICS, Checkpoint, LogRecord, Positions
 from cdc.ports.types import Ordinal
@@ -229,6 +229,50 @@ def test_who_was_in_doubt_while_another_took_over_stays_out(log: KafkaLog, optio
     other.append([change(2)], upto(3))  # and did not fence the one that owns it
     assert ordinals(other, 2) == [1, 2]
     other.close()
+
+
+def test_a_writer_that_stood_still_for_too_long_goes_on_when_nobody_took_its_place(
+    options: KafkaLogOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker aborts a transaction that stays open too long, and knows a later epoch from then on."""
+    monkeypatch.setattr(kafka_options, "MESSAGE_TIMEOUT_MS", 900)
+    monkeypatch.setattr(kafka_options, "TRANSACTION_TIMEOUT_MS", 1000)
+    monkeypatch.setattr(kafka_writer, "TWIN_CLAIMS_WITHIN_S", 0.3)
+    log = KafkaLog(ORG, options)
+    log.open("sleeper")
+    log.append([change(1)], upto(2))
+    produce = kafka_writer.KafkaWriter._produce_positions
+    asleep = [True]
+
+    def falling_asleep(self: kafka_writer.KafkaWriter, producer: Producer, made: Any) -> None:
+        if asleep.pop() if asleep else False:
+            producer.flush(10)
+            time.sleep(12)  # the broker looks every ten seconds
+        produce(self, producer, made)
+
+    monkeypatch.setattr(kafka_writer.KafkaWriter, "_produce_positions", falling_asleep)
+    for attempt in range(20):
+        try:
+            log.append([change(2)], upto(3))
+            break
+        except LogUnavailable:
+            assert attempt < 19
+            time.sleep(0.2)
+    assert ordinals(log, 2) == [1, 2]
+    log.close()
+
+
+def test_of_two_writers_the_later_one_stays_and_the_first_is_told(options: KafkaLogOptions) -> None:
+    first, second = KafkaLog(ORG, options), KafkaLog(ORG, options)
+    first.open("first")
+    first.append([change(1)], upto(2))
+    assert second.open("second").next_ordinal == 2
+    with pytest.raises(Fenced, match="another instance"):
+        first.append([change(2, key="lost")], upto(3))
+    second.append([change(2)], upto(3))
+    assert ordinals(second, 2) == [1, 2]
+    first.close()
+    second.close()
 
 
 def test_an_aborted_append_gives_its_ordinals_back(log: KafkaLog, options: KafkaLogOptions) -> None:

@@ -15,6 +15,7 @@ import schemas.own as own
 from cdc.capture import holes
 from cdc.capture.options import CaptureOptions
 from cdc.capture.recorder import Recorder
+from cdc.capture.records import Prefix, single_object
 from cdc.errors import CdcError, LogUnavailable, NotFound
 from cdc.log.embedded import EmbeddedLog
 from cdc.metrics import Metrics
@@ -220,6 +221,7 @@ async def recording(
     rig: Rig | None = None,
     prepare: Callable[[Rig], None] = lambda _: None,
     speed: float = SPEED,
+    prefix: Prefix | None = None,
     **options: Any,
 ) -> AsyncIterator[Rig]:
     """A recorder that runs until the end of the block; with `rig` the next process on the same log and bus."""
@@ -231,8 +233,9 @@ async def recording(
     metrics = Metrics()
     given = {"start": Start.EARLIEST, "baseline": False, **options}
     recorder = Recorder(
-        CaptureOptions(org="acme", owner="test", channels=names, **given), log, source, org, metrics, clock
-    )
+        CaptureOptions(org="acme", owner="test", channels=names, **given),
+        log, source, org, metrics, clock, prefix=prefix or single_object,
+    )  # fmt: skip
     one = Rig(folder, clock, source, org, log, metrics, recorder)
     prepare(one)
     stop = asyncio.Event()
