@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -20,7 +20,7 @@ from cdc.log.kafka import KafkaLog, KafkaLogOptions
 from cdc.log.registry import SchemaRegistry
 from cdc.metrics import Metrics
 from cdc.ports.log import Log
-from cdc.ports.source import Source, Start
+from cdc.ports.source import Start
 from cdc.recover import definitions as recover_sql
 from cdc.settings import SalesforceSettings, Settings, duration_s
 from connectors.salesforce.budget import CallBudget
@@ -30,6 +30,9 @@ from connectors.salesforce.query import SalesforceOrg
 from connectors.salesforce.rest import Rest
 from connectors.salesforce.secret import Secret
 from connectors.salesforce.session import Session, SessionOptions
+
+if TYPE_CHECKING:
+    from connectors.salesforce.cometd import CometDSource
 
 CLIENT = "sf-cdc"
 
@@ -57,7 +60,9 @@ def make_session(settings: SalesforceSettings) -> Session:
     return Session(credentials, SessionOptions(ca_file=settings.ca_file))
 
 
-def make_source(settings: SalesforceSettings, session: Session, metrics: Metrics) -> Source:
+def make_source(
+    settings: SalesforceSettings, session: Session, metrics: Metrics
+) -> PubSubSource | CometDSource:
     """Events by the transport of the settings. A live channel keeps its position only with the same one."""
     if settings.transport == "cometd":
         # Its library is loaded only by who uses it.

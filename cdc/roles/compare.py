@@ -43,7 +43,7 @@ def _changes(truth: Truth, ask: Callable[..., dict[str, Any]], result: Compariso
     while True:
         rows = ask(
             "query",
-            sql=f"SELECT seq, event_id, record_id FROM changes WHERE source = 'pubsub' AND seq > {last} ORDER BY seq",
+            sql=f"SELECT seq, event_id, record_id FROM changes WHERE source IN ('pubsub', 'cometd') AND seq > {last} ORDER BY seq",
             limit=PAGE_ROWS,
         )["rows"]
         for seq, event_id, record_id in rows:

@@ -125,6 +125,10 @@ class CometDSource:
         finally:
             await self._leave(listener)
 
+    async def check(self, channel: str) -> None:
+        """Whether the channel may be subscribed to, by doing so for a moment. Errors: as `deliveries`."""
+        await self._leave(await self._listen(channel, NEW_EVENTS))
+
     async def schema(self, schema_id: SchemaId) -> str:
         """The schema's JSON text as Pub/Sub gives it. Errors: SourceUnavailable, AuthExpired, Undecodable."""
         known = self._schemas.get(schema_id)

@@ -89,6 +89,14 @@ MISTAKES: dict[str, tuple[Callable[[str], str], str, str]] = {
         "/data/Nothing__chn",
         "name",
     ),
+    "an unknown channel over CometD": (
+        replaced(
+            "pubsub_tls = false",
+            'pubsub_tls = false\ntransport = "cometd"\nchannels = ["/data/Nothing__chn"]',
+        ),
+        "/data/Nothing__chn",
+        "name",
+    ),
     "an entity that is not selected": (
         replaced("pubsub_tls = false", 'pubsub_tls = false\nentities = ["Account", "Campaign"]'),
         "Campaign",

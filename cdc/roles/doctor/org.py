@@ -14,7 +14,6 @@ from cdc.roles.build import make_org, make_session, make_source
 from cdc.roles.doctor.finding import FAIL, OFF, PASS, WARN, Finding
 from cdc.roles.recovering import restore_login
 from cdc.settings import Settings
-from connectors.salesforce.pubsub import PubSubSource
 from connectors.salesforce.query import SalesforceOrg
 
 SKEW_WARN_MS = 5_000
@@ -115,11 +114,6 @@ async def _channels(settings: Settings, session: object, metrics: Metrics) -> li
     try:
         await source.open()
         for channel in (*s.channels, *s.platform_events):
-            if not isinstance(source, PubSubSource):
-                found.append(
-                    Finding(channel, WARN, "by CometD, which is looked at only when it is subscribed to")
-                )
-                continue
             try:
                 await source.check(channel)
                 found.append(Finding(channel, PASS, "may be subscribed to"))
