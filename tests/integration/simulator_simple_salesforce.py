@@ -95,9 +95,7 @@ def main(url: str, token: str) -> None:
     )
 
     # the older version of the Bulk API
-    made = sf.bulk.Lead.insert(
-        [{"LastName": f"Old {n}", "Company": "Old, Inc"} for n in range(30)]
-    )
+    made = sf.bulk.Lead.insert([{"LastName": f"Old {n}", "Company": "Old, Inc"} for n in range(30)])
     seen["old_inserted"] = sum(one["success"] and one["created"] for one in made)
     refused = sf.bulk.Lead.update([{"Id": made[0]["id"], "Company": None}])
     seen["old_refused"] = refused[0]["errors"][0]["statusCode"]

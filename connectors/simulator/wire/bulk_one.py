@@ -208,7 +208,7 @@ class BulkOne:
             if job.content_type == "JSON":
                 return _data(job, json.dumps([batch.result_id]))
             text = f'<result-list xmlns="{NAMESPACE}"><result>{batch.result_id}</result></result-list>'
-            return web.Response(text=text, content_type="application/xml")
+            return _answer(text, "application/xml")
         if job.content_type == "JSON":
             return _data(job, json.dumps([_result(one) for one in batch.saved]))
         lines = [["Id", "Success", "Created", "Error"], *(_result_row(one) for one in batch.saved)]
@@ -407,12 +407,17 @@ def _code(error: OrgError) -> str:
 
 def _control(request: web.Request, name: str, body: Mapping[str, Any], *, status: int = 200) -> web.Response:
     if request.headers.get("Content-Type", "").startswith("application/json"):
-        return web.Response(text=json.dumps(body), status=status, content_type="application/json")
+        return _answer(json.dumps(body), "application/json", status=status)
     inside = "".join(value_xml(key, one) for key, one in body.items())
     text = f'<?xml version="1.0" encoding="UTF-8"?><{name} xmlns="{NAMESPACE}">{inside}</{name}>'
-    return web.Response(text=text, status=status, content_type="application/xml", charset="utf-8")
+    return _answer(text, "application/xml", status=status)
 
 
 def _data(job: Job, text: str) -> web.Response:
     kind = "application/json" if job.content_type == "JSON" else "text/csv"
-    return web.Response(text=text, content_type=kind, charset="utf-8")
+    return _answer(text, kind)
+
+
+def _answer(text: str, kind: str, *, status: int = 200) -> web.Response:
+    """Without a charset: a client in wide use compares the whole header."""
+    return web.Response(body=text.encode(), status=status, content_type=kind)
