@@ -46,6 +46,7 @@ class Event(StrEnum):
     ALERT_NOT_DELIVERED = "alert.not_delivered"
     API_LISTENING = "api.listening"
     API_FAILED = "api.failed"
+    DRILL_ENDED = "drill.ended"
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:

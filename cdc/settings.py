@@ -381,6 +381,17 @@ class RestoreSettings(_Credentials):
         return self
 
 
+class DrillSettings(Section):
+    """Rehearsals on a schedule."""
+
+    every: Annotated[str, AfterValidator(lambda text: _is_duration(text) if text else text)] = Field(
+        "", description="how often `cdc run` drills, like 30d; empty: never by itself"
+    )
+    on: Literal["simulated", "sandbox"] = Field(
+        "simulated", description="simulated | sandbox: the org of these settings, which has to be one"
+    )
+
+
 class PollSettings(Section):
     """Entities without Change Data Capture."""
 
@@ -462,6 +473,7 @@ class Settings(BaseSettings):
     org: OrgSettings
     salesforce: SalesforceSettings
     restore: RestoreSettings = RestoreSettings()
+    drill: DrillSettings = DrillSettings()
     poll: PollSettings = PollSettings()
     verify: VerifySettings = VerifySettings()
     log: LogSettings = LogSettings()

@@ -15,7 +15,8 @@ from cdc.cli.ask import ask
 from cdc.cli.look import FORM, LIMIT
 from cdc.cli.render import Format, say, write
 from cdc.cli.state import options
-from cdc.errors import BadArgument, DifferenceFound
+from cdc.errors import BadArgument, DifferenceFound, SettingsError
+from cdc.recover.drill import drill_of
 from cdc.recover.page import as_html
 from cdc.recover.picture import as_svg, in_terminal
 from cdc.recover.told import plan_lines, verdict_lines
@@ -47,6 +48,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(incident_app, name="incident")
     app.add_typer(restore_app, name="restore")
     app.command("report")(report)
+    app.command("drill")(drill)
 
 
 # -- cdc incident -----------------------------------------------------------------------------------------
@@ -330,6 +332,54 @@ def undo_restore(restore: RESTORE, form: FORM = Format.TABLE) -> None:
     settings = options.settings()
     done = act(settings, "undo_restore", restore_id=restore)
     _show_plan(settings, done["restore_id"], "", 20, form)
+
+
+# -- cdc drill --------------------------------------------------------------------------------------------
+
+
+def drill(
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="On the org of these settings, which has to be a sandbox.")
+    ] = False,
+    entity: Annotated[
+        str, typer.Option("--entity", help="With --sandbox: of the marked records.")
+    ] = "Account",
+    records: Annotated[int, typer.Option("--records", min=1, help="With --sandbox: how many.")] = 20,
+    past: Annotated[bool, typer.Option("--list", help="Show the drills there were.")] = False,
+    form: FORM = Format.TABLE,
+) -> None:
+    """A timed rehearsal: RTO and RPO measured and kept. On a simulated org, or a sandbox. Example: cdc drill --sandbox"""
+    if past:
+        write(ask(options.settings(), "drills"), form)
+        return
+    if sandbox:
+        done = act(options.settings(), "drill", entity=entity, records=records)
+    else:
+        done = _simulated_drill(form)
+    measured = drill_of(done)
+    if form is Format.TABLE:
+        sys.stdout.write("\n".join(measured.lines()) + "\n")
+    else:
+        write({"columns": list(done), "rows": [list(done.values())]}, form)
+    if measured.problem:
+        raise DifferenceFound("the drill did not go well", do="see its problem above")
+
+
+def _simulated_drill(form: Format) -> dict[str, Any]:
+    from cdc.roles.drill import simulated_drill
+
+    def tell(text: str) -> None:
+        sys.stderr.write(text + "\n")
+
+    try:
+        settings = options.settings()
+    except SettingsError:
+        settings = None
+    measured = simulated_drill(tell if form is Format.TABLE else lambda _: None)
+    if settings is None:
+        say("there are no settings, so the drill is not kept in any journal", "yellow")
+        return measured.detail()
+    return act(settings, "keep_drill", drills=[measured.detail()])
 
 
 # -- cdc report -------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def _live(log_level: str, **parts: bool) -> None:
     if log_level not in ("debug", "info", "warning", "error"):
         raise BadArgument(f"{log_level!r} is not a log level", do="use debug, info, warning or error")
     logs.configure("debug" if options.debug else log_level)
-    asyncio.run(live(options.settings(), **parts))
+    asyncio.run(live(options.settings(), config=options.config or "", **parts))
 
 
 def _out(text: str) -> None:

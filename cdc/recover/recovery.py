@@ -19,6 +19,7 @@ from cdc.ports.org import Org
 from cdc.ports.orgwriter import OrgWriter
 from cdc.recover.acknowledge import acknowledged
 from cdc.recover.apply import Apply, ApplyOptions, Progress
+from cdc.recover.drill import RECORDS_DEFAULT, RECORDS_MAX, Drill, SandboxDrill
 from cdc.recover.guard import refuse_while_growing
 from cdc.recover.incidents import Incident, alert_of, by_hand, find, narrowed, widened
 from cdc.recover.ledger import Ledger
@@ -78,7 +79,7 @@ class Recovery:
         plan_options: PlanOptions | None = None,
         apply_options: ApplyOptions | None = None,
     ) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._folder = folder
         self._connect = connect
         self._plan_options = plan_options or PlanOptions()
@@ -160,7 +161,7 @@ class Recovery:
         incident = await self._find(incident_id)
         options = PlanOptions(delete_created, self._plan_options.bulk_from)
         async with self._connected() as org:
-            draft = await make_plan(self._ledger.reader, org.org, incident, options, say=work.say)
+            draft = await make_plan(self.ledger.reader, org.org, incident, options, say=work.say)
             draft.facts["user_id"] = org.user_id
         return await self._kept_plan(draft.rows, draft.facts, by)
 
@@ -180,7 +181,7 @@ class Recovery:
             counts={"planned_calls": facts["api_calls"]},
         )
         await self._tell("restore", restore.restore_id, restore.detail(), by)
-        await self._ledger.read_back(
+        await self.ledger.read_back(
             "restore_version", {"restore_id": restore.restore_id, "version": restore.version}
         )
         return plan
@@ -206,11 +207,11 @@ class Recovery:
                 restore.next(),
                 org.org,
                 org.writer,
-                self._ledger,
+                self.ledger,
                 self._apply_options,
                 user_id=org.user_id,
                 stop=stop,
-                clock=self._ledger.clock,
+                clock=self.ledger.clock,
                 on_progress=on_progress,
             )
             return await run.run()
@@ -237,11 +238,11 @@ class Recovery:
 
     async def verify(self, restore_id: str, *, by: str) -> Verdict:
         """Org against plan, field by field; closes the incident when nothing is left."""
-        with self._ledger.reader() as reader:
+        with self.ledger.reader() as reader:
             restore = restore_of(reader, restore_id)
         plan = await asyncio.to_thread(load_plan, restore.plan_file)
         async with self._connected() as org:
-            verdict = await verify(plan, restore, org.org, self._ledger)
+            verdict = await verify(plan, restore, org.org, self.ledger)
         changed = restore.next(
             state="verified" if verdict.good else "differs", counts={"verdict": verdict.summary()}
         )
@@ -254,7 +255,7 @@ class Recovery:
 
     async def undo(self, restore_id: str, *, by: str) -> Plan:
         """A plan that takes a restore back: its own changes are an incident too."""
-        with self._ledger.reader() as reader:
+        with self.ledger.reader() as reader:
             restore = restore_of(reader, restore_id)
             keys = [
                 row[0]
@@ -292,6 +293,29 @@ class Recovery:
             return {"restore_id": plan.restore_id, "hash": plan.hash}
 
         return self._start(f"undo-{restore_id}", Work("plan"), run)
+
+    # -- drills --------------------------------------------------------------------------------------------
+
+    async def keep_drill(self, drill: Drill, *, by: str) -> dict[str, Any]:
+        """Tell what a drill measured, wherever it was."""
+        await self._tell("drill", drill.drill_id, drill.detail(), by)
+        await self.ledger.read_back("drill_known", {"drill_id": drill.drill_id})
+        return drill.detail()
+
+    def start_drill(self, *, by: str, entity: str = "Account", records: int = RECORDS_DEFAULT) -> str:
+        """A drill on the org of these settings, which has to be a sandbox, beside the answers."""
+        if not 1 <= records <= RECORDS_MAX:
+            raise BadArgument(f"a drill has 1 to {RECORDS_MAX} records, not {records}")
+        work = Work("drill")
+
+        async def run() -> Mapping[str, Any]:
+            async with self._connected() as org:
+                drill = await SandboxDrill(
+                    self, org, entity, records, by, lambda doing: work.say(doing, 0, 1)
+                ).run()
+            return await self.keep_drill(drill, by=by)
+
+        return self._start("drill", work, run)
 
     # -- long actions --------------------------------------------------------------------------------------
 
@@ -344,7 +368,7 @@ class Recovery:
     # -- parts ---------------------------------------------------------------------------------------------
 
     async def _to_apply(self, restore_id: str, typed_hash: str) -> tuple[Plan, Restore, Incident | None]:
-        with self._ledger.reader() as reader:
+        with self.ledger.reader() as reader:
             restore = restore_of(reader, restore_id)
             incident = find(reader, restore.incident_id) if restore.incident_id else None
         plan = await asyncio.to_thread(load_plan, restore.plan_file)
@@ -359,7 +383,7 @@ class Recovery:
 
     def _refuse_growing(self, incident: Incident | None) -> None:
         if incident is not None:
-            with self._ledger.reader() as reader:
+            with self.ledger.reader() as reader:
                 refuse_while_growing(reader, incident)
 
     @asynccontextmanager
@@ -375,7 +399,7 @@ class Recovery:
 
     async def _find(self, incident_id: str) -> Incident:
         def look() -> Incident:
-            with self._ledger.reader() as reader:
+            with self.ledger.reader() as reader:
                 return find(reader, incident_id)
 
         return await asyncio.to_thread(look)
@@ -385,7 +409,7 @@ class Recovery:
         incident = await self._find(incident_id)
 
         def look() -> dict[str, Any] | None:
-            with self._ledger.reader() as reader:
+            with self.ledger.reader() as reader:
                 return alert_of(reader, incident.alert_id)
 
         found = await asyncio.to_thread(look) if incident.alert_id else None
@@ -399,26 +423,26 @@ class Recovery:
 
     async def _decide(self, kind: str, alert_id: str, by: str) -> None:
         at = await self._org_now()
-        await asyncio.to_thread(self._ledger.tell, kind, alert_id, {}, by=by, at=at, alert_id=alert_id)
-        await self._ledger.read_back("decision_kept", {"kind": kind, "alert_id": alert_id, "at": at})
+        await asyncio.to_thread(self.ledger.tell, kind, alert_id, {}, by=by, at=at, alert_id=alert_id)
+        await self.ledger.read_back("decision_kept", {"kind": kind, "alert_id": alert_id, "at": at})
 
     async def _keep(self, incident: Incident, by: str) -> dict[str, Any]:
         await self._tell("incident", incident.incident_id, incident.detail(), by)
-        await self._ledger.read_back(
+        await self.ledger.read_back(
             "incident_version", {"incident_id": incident.incident_id, "version": incident.version}
         )
         return incident.detail()
 
     async def _tell(self, kind: str, key: str, detail: Mapping[str, Any], by: str) -> None:
         at = await self._org_now()
-        await asyncio.to_thread(self._ledger.tell, kind, key, detail, by=by, at=at)
+        await asyncio.to_thread(self.ledger.tell, kind, key, detail, by=by, at=at)
 
     async def _org_now(self) -> int:
         """The newest org time the journal knows: facts go by event time."""
 
         def look() -> int:
-            with self._ledger.reader() as reader:
+            with self.ledger.reader() as reader:
                 row = reader.execute(sql("newest")).fetchone()
             return int(row[0] or 0) if row else 0
 
-        return await asyncio.to_thread(look) or self._ledger.clock.wall_ms()
+        return await asyncio.to_thread(look) or self.ledger.clock.wall_ms()

@@ -39,6 +39,7 @@ from cdc.roles.build import (
     make_session,
     make_source,
 )
+from cdc.roles.drill_schedule import keep_drilling
 from cdc.roles.gauges import keep_gauges
 from cdc.roles.notify import notifying
 from cdc.roles.process import Life, Worker
@@ -52,14 +53,24 @@ from connectors.salesforce.session import Session
 
 
 async def live(
-    settings: Settings, *, capture: bool = False, journal: bool = False, detect: bool = False
+    settings: Settings,
+    *,
+    capture: bool = False,
+    journal: bool = False,
+    detect: bool = False,
+    config: str = "",
 ) -> None:
-    """Run the parts asked for until a signal, or until one of them cannot go on. Errors: StopProcess classes."""
+    """Run the parts asked for until a signal, or until one of them cannot go on. Errors: StopProcess classes.
+
+    `config` is the settings file, for processes that are begun from here.
+    """
     metrics, clock = Metrics(), Clock()
     life = Life(Troubles(metrics, clock))
     life.begin()
     try:
-        await _live(settings, life, metrics, clock, capture=capture, journal=journal, detect=detect)
+        await _live(
+            settings, life, metrics, clock, capture=capture, journal=journal, detect=detect, config=config
+        )
     except CdcError as error:
         if not isinstance(
             error, JournalLocked
@@ -78,6 +89,7 @@ async def _live(
     capture: bool,
     journal: bool,
     detect: bool,
+    config: str,
 ) -> None:
     log = make_log(settings)
     try:
@@ -97,11 +109,19 @@ async def _live(
             if capture:
                 session = await parts.enter_async_context(make_session(settings.salesforce))
                 recorder = make_recorder(settings, session, log, metrics, clock, life.troubles)
+            if store:
+                drills = keep_drilling(settings, config, store.journal.reader, clock)
+                parts.push_async_callback(_cancelled, asyncio.create_task(drills))
             await _until_stopped(settings, life, recorder, store, metrics)
     finally:
         log.close()
     if life.failure:
         raise life.failure
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _until_stopped(

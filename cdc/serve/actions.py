@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from cdc.recover.drill import drill_of
 from cdc.recover.recovery import Recovery
 from cdc.recover.scope import Filter, filter_of
 from cdc.serve.auth import Role
@@ -102,6 +103,14 @@ async def _verify(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
 
 async def _undo(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
     return {"progress": recovery.start_undo(**given)}
+
+
+async def _drill(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return {"progress": recovery.start_drill(**given)}
+
+
+async def _keep_drill(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return await recovery.keep_drill(drill_of(given["drills"][0]), by=given["by"])
 
 
 def _filters(given: list[dict[str, Any]]) -> tuple[Filter, ...]:
@@ -237,6 +246,31 @@ ACTIONS: dict[str, Action] = {
             Role.OPERATOR,
             _undo,
             (_RESTORE, _BY),
+        ),
+        Action(
+            "drill",
+            "/api/v1/drills/run",
+            "Rehearse on the org of these settings, which has to be a sandbox",
+            Role.ADMIN,
+            _drill,
+            (
+                Parameter("entity", "of the marked records; without, Account", where="body"),
+                Parameter("records", "how many", "integer", "body"),
+                _BY,
+            ),
+        ),
+        Action(
+            "keep_drill",
+            "/api/v1/drills/keep",
+            "Keep what a drill measured elsewhere",
+            Role.ADMIN,
+            _keep_drill,
+            (
+                Parameter(
+                    "drills", "one drill, as schemas/README.md has it", "objects", "body", required=True
+                ),
+                _BY,
+            ),
         ),
     )
 }

@@ -65,6 +65,8 @@ class Knobs:
     """Entity.Field that the API's users may see but not write."""
     read_only_entities: tuple[str, ...] = ()
     """Entities that the API's users may see but not write."""
+    is_sandbox: bool = False
+    """What the org says of itself (Organization.IsSandbox)."""
     client_echo: str = "on"
     """on: changeOrigin names the client that a caller gave; off: it does not; else: that text, for everybody."""
     hard_deletes_published: bool = False

@@ -103,7 +103,7 @@ def _resolving(name: str, rows: list[Row]) -> Callable[[str], Resolved]:
         if column is None or is_aggregate(field):
             raise OrgError("INVALID_FIELD", f"No such column '{field}' on entity '{name}'.")
         first, _, rest = column.partition(".")
-        described = _described(flat.get(column))
+        described = _described(flat.get(column)) if rows else _described_by_name(column)
         if rest:
             return Resolved(column, described, lambda row: (row.get(first) or {}).get(rest))
         return Resolved(column, described, lambda row: row.get(first))
@@ -115,6 +115,12 @@ def _described(value: Any) -> str:
     if isinstance(value, bool):
         return "boolean"
     return "int" if isinstance(value, int) else "string"
+
+
+def _described_by_name(column: str) -> str:
+    """The type of a column of a table without rows."""
+    last = column.rpartition(".")[2]
+    return "boolean" if last == "Active" or last.startswith("Is") else "string"
 
 
 def setup_id(prefix: str, name: str) -> str:
@@ -320,7 +326,7 @@ def _organization(org: SimulatedOrg) -> list[dict[str, Any]]:
         {
             "Id": org.org_id,
             "Name": "Simulated",
-            "IsSandbox": False,
+            "IsSandbox": org.knobs.is_sandbox,
             "InstanceName": "SIM1",
             "OrganizationType": "Enterprise Edition",
             "NamespacePrefix": None,
