@@ -1,4 +1,4 @@
-"""Questions about the journal itself: how far it is, what it covers, which alerts were raised."""
+"""Questions about the journal itself: how far it is, which alerts were raised."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from cdc.answer.answers import Answer, instant, number_of_cursor, rows_of, to_cursor
+from cdc.answer.answers import Answer, number_of_cursor, rows_of, to_cursor
+from cdc.answer.covered import missing_rows, missing_sentence
 from cdc.answer.definitions import sql
-from cdc.answer.entities import entity_named
 from cdc.errors import BadArgument
 
 ALERTS_DEFAULT = 20
@@ -28,22 +28,12 @@ def status(reader: Any, now: datetime | None = None) -> Answer:
     """
     moment = now or datetime.now(UTC).replace(tzinfo=None)
     columns, rows = rows_of(reader.execute(sql("status"), {"now": moment}))
-    missing = reader.execute(sql("missing")).fetchall()
-    reasons = [_missing_sentence(*row) for row in missing]
+    reasons = [missing_sentence(*row) for row in missing_rows(reader)]
     reasons += [
         f"{name} is {state}" + (f": {detail}" if detail else "")
         for part, name, state, _, detail in rows
         if part == "channel" and state not in WELL
     ]
-    return Answer(columns=columns, rows=rows, complete=not reasons, reasons=reasons)
-
-
-def coverage(reader: Any, entity: str | None = None) -> Answer:
-    """Stretches of time, live, lost, repaired or unknown: of the journal, or of one entity. Errors: NotFound."""
-    name = entity_named(reader, entity) if entity else None
-    columns, rows = rows_of(reader.execute(sql("coverage"), {"entity": name}))
-    missing = reader.execute(sql("missing")).fetchall()
-    reasons = [_missing_sentence(*row) for row in missing if name is None or row[0] in (None, name)]
     return Answer(columns=columns, rows=rows, complete=not reasons, reasons=reasons)
 
 
@@ -62,12 +52,3 @@ def alerts(reader: Any, limit: int = ALERTS_DEFAULT, cursor: str | None = None) 
         for row in found[:limit]
     ]
     return Answer(columns=columns, rows=rows, next=following)
-
-
-def _missing_sentence(
-    entity: str | None, channel: str | None, from_at: Any, to_at: Any, what: str, reason: str, stretches: int
-) -> str:
-    where = entity or channel or "everything"
-    until = f"to {instant(to_at)}" if to_at else "still"
-    more = f", and {stretches - 1} more" if stretches > 1 else ""
-    return f"{where}: {what} from {instant(from_at)} {until}, {reason.rstrip('.')}{more}"

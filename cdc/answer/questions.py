@@ -1,6 +1,6 @@
 """The questions: each a function of a reader (a DuckDB cursor) that gives an `Answer`.
 
-`state`, `record` and `history` are here; `status`, `coverage` and `alerts` are in `overview.py`, a person's
+`state`, `record` and `history` are here; `status` and `alerts` are in `overview.py`, `coverage` in `covered.py`, a person's
 own SQL in `query.py`. Callers find all of them under this name.
 """
 
@@ -20,6 +20,7 @@ from cdc.answer.answers import (
     text_of_cursor,
     to_cursor,
 )
+from cdc.answer.covered import coverage
 from cdc.answer.definitions import sql
 from cdc.answer.entities import entity_named, record_id_of
 from cdc.answer.honesty import (
@@ -35,7 +36,7 @@ from cdc.answer.honesty import (
     states_of,
 )
 from cdc.answer.matching import matching
-from cdc.answer.overview import alerts, coverage, status
+from cdc.answer.overview import alerts, status
 from cdc.answer.query import QueryLimits, query
 from cdc.answer.times import moment
 from cdc.errors import BadArgument

@@ -54,6 +54,9 @@ NOT_STREAMED = frozenset(
 )
 """Fields no event carries (protocol reference, section 2.11): never claimed as live, so not recorded as state."""
 
+_OF_THE_ROW = frozenset({"Id", "IsDeleted", "SystemModstamp"})
+"""Of those, what says which row it is, and is known by other means."""
+
 
 @dataclass(slots=True)
 class Scanner:
@@ -258,6 +261,11 @@ def description_record(description: EntityDescription) -> LogRecord:
             for f in description.fields
             if not f.is_compound and f.name not in NOT_STREAMED
         ],
+        "unstreamed": sorted(
+            f.path
+            for f in description.fields
+            if not f.is_compound and (f.calculated or f.name in NOT_STREAMED - _OF_THE_ROW)
+        ),
     }
     key = f"describe/{description.entity}"
     return LogRecord("schemas", key, json.dumps(body, separators=(",", ":")).encode(), schema_id=key)

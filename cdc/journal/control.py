@@ -38,11 +38,12 @@ class SchemaText:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What this user may read of an entity, from `place` on; `fields` as in the record."""
+    """What this user may read of an entity, from `place` on; `fields` and `unstreamed` as in the record."""
 
     entity: str
     fields: Sequence[Mapping[str, Any]]
     place: int
+    unstreamed: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +99,5 @@ def _read_schema(record: LogRecord, control: Control) -> None:
     body = json.loads(text)
     fields = [dict(f, path=str(f["path"])) for f in body["fields"]]
     entity = str(body.get("entity") or record.key.removeprefix(DESCRIBE_PREFIX))
-    control.descriptions.append(Description(entity, fields, record.ordinal))
+    unstreamed = [str(path) for path in body.get("unstreamed") or ()]
+    control.descriptions.append(Description(entity, fields, record.ordinal, unstreamed))

@@ -74,12 +74,15 @@ class Schemas:
     def described(self, descriptions: Iterable[Description]) -> None:
         """What this user may read; a description that says what the one before it said is no news."""
         for description in descriptions:
-            fields = as_json(description.fields)
-            at_seq, held = self._connection.execute(
-                "SELECT max(at_seq), arg_max(fields, at_seq) FROM store.descriptions WHERE entity = ?",
+            fields, unstreamed = as_json(description.fields), as_json(list(description.unstreamed))
+            at_seq, held, also = self._connection.execute(
+                "SELECT max(at_seq), arg_max(fields, at_seq), arg_max(unstreamed, at_seq) FROM store.descriptions"
+                " WHERE entity = ?",
                 [description.entity],
             ).fetchone()
-            if held == fields or (at_seq is not None and at_seq > description.place):
+            if (held == fields and (also or "[]") == unstreamed) or (
+                at_seq is not None and at_seq > description.place
+            ):
                 continue
             place = {"entity": description.entity, "at_seq": description.place}
             if at_seq == description.place:  # the later of two at one place counts
@@ -87,8 +90,13 @@ class Schemas:
                     self._connection.execute(
                         f"DELETE FROM store.{table} WHERE entity = $entity AND at_seq = $at_seq", place
                     )
-            append(self._connection, "descriptions", DESCRIPTIONS, [{**place, "fields": fields}])
             self.is_news = True
+            append(
+                self._connection,
+                "descriptions",
+                DESCRIPTIONS,
+                [{**place, "fields": fields, "unstreamed": unstreamed}],
+            )
             paths = dict.fromkeys(f["path"] for f in description.fields)
             append(
                 self._connection, "readable_fields", READABLE_FIELDS, [{**place, "path": p} for p in paths]

@@ -94,9 +94,7 @@ SCHEMAS: Final = pa.schema(
     {"schema_id": _TEXT, "at_seq": _LONG, "org": _TEXT, "name": _TEXT, "entity": _TEXT, "body": _TEXT}
 )
 SCHEMA_FIELDS: Final = pa.schema({"schema_id": _TEXT, "path": _TEXT, "type": _TEXT, "is_alternative": _TRUTH})
-DESCRIPTIONS: Final = pa.schema(
-    {"entity": _TEXT, "at_seq": _LONG, "fields": _TEXT, "channel": _TEXT, "unstreamed": _TEXT}
-)
+DESCRIPTIONS: Final = pa.schema({"entity": _TEXT, "at_seq": _LONG, "fields": _TEXT, "unstreamed": _TEXT})
 READABLE_FIELDS: Final = pa.schema({"entity": _TEXT, "at_seq": _LONG, "path": _TEXT})
 ALERTS: Final = pa.schema(
     {

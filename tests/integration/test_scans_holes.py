@@ -78,8 +78,29 @@ async def test_an_expired_position_is_told_repaired_and_what_lay_between_stays_u
         assert not last["fields"]["Name"]["before"].known
         assert last["fields"]["Name"]["after"].known
         assert [s["status"] for s in answer.stretches] == ["repaired"]
+        with world.journal.reader() as reader:
+            [story] = questions.coverage(reader, "Account").notes
+        assert "was read again at " in story
+        assert "the values in between stay unknown" in story
 
 
 def repairs_ended(world: World, count: int) -> bool:
     ended = "SELECT count(DISTINCT job_id) FROM store.jobs WHERE job_id LIKE 'repair-%' AND state = 'ended'"
     return bool(world.sql(ended)[0][0] >= count)
+
+
+async def test_coverage_tells_the_story_in_sentences(tmp_path: Path) -> None:
+    async with recorded(tmp_path, members=("Account", "Contact")) as world:
+        await world.settled(entities=2)
+        world.update(world.ids()[:3], Name="so that the schema is known")
+        await world.settled()
+        with world.journal.reader() as reader:
+            answer = questions.coverage(reader, "Account")
+        [story] = answer.notes
+        assert story.startswith("Account: read in full first at 2026-08-31T")
+        assert "; live on /data/ChangeEvents from 2026-08-31T" in story
+        assert "; never held against the org; no hole is known;" in story
+        assert "this user may not read Credit_Limit__c, so they are unknown" in story
+        assert "no event carries " in story
+        assert "LastActivityDate" in story.split("no event carries ")[1]
+        assert answer.complete

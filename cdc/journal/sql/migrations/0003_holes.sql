@@ -7,6 +7,5 @@ WHERE starts_with(stretch_id, 'unread-') OR starts_with(stretch_id, 'gap-');
 
 UPDATE store.coverage SET to_ordinal = seq WHERE starts_with(stretch_id, 'missing-');
 
--- The channel that carries an entity as the recorder told it, and the fields of it that no event carries (JSON).
-ALTER TABLE store.descriptions ADD COLUMN channel VARCHAR;
+-- The fields of an entity that no event carries (JSON list of their paths).
 ALTER TABLE store.descriptions ADD COLUMN unstreamed VARCHAR;
