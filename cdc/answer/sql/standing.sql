@@ -14,7 +14,7 @@ records AS (
 ),
 hidden AS (
     SELECT record_id
-    FROM main.coverage
+    FROM store.coverage_now
     WHERE status IN ('unknown', 'lost') AND (to_at IS NOT NULL OR status = 'unknown')
       AND (
           entity = $entity
