@@ -11,6 +11,8 @@ TOML or JSON, every key optional:
     start_ms = 1788134400000       # org time at the start; left out: a fixed Monday less the days
     knobs = "cruel"                # kind, cruel, or a table of single ones over kind
 
+    automation = "standard"        # rules and flows of a lived-in org, or [[automation]] tables: kind, name, entity, …
+
     [[scenarios]]
     name = "runaway_flow"
     after_s = 30                   # real seconds after the org answers; 0: at once
@@ -55,6 +57,7 @@ class Plan:
     start_ms: int | None = None
     knobs: Knobs = field(default_factory=Knobs.kind)
     scenarios: tuple[PlannedScenario, ...] = ()
+    automation: tuple[Mapping[str, Any], ...] | str = ()
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -85,12 +88,16 @@ def plan_of(body: Mapping[str, Any]) -> Plan:
             given[key] = _knobs(value)
         elif key == "scenarios":
             given[key] = tuple(_scenario(one) for one in value)
+        elif key == "automation":
+            given[key] = _automation(value)
         elif key in kinds:
             if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
                 raise ValueError(f"{key} = {value!r} is not a number of 0 or more")
             given[key] = kinds[key](value)
         else:
-            raise ValueError(f"unknown key {key!r}; known: {', '.join((*kinds, 'knobs', 'scenarios'))}")
+            raise ValueError(
+                f"unknown key {key!r}; known: {', '.join((*kinds, 'knobs', 'scenarios', 'automation'))}"
+            )
     return Plan(**given)
 
 
@@ -105,6 +112,14 @@ def _knobs(value: Any) -> Knobs:
         raise ValueError(f"unknown knob {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}")
     given: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in value.items()}
     return dataclasses.replace(Knobs.kind(), **given)
+
+
+def _automation(value: Any) -> tuple[Mapping[str, Any], ...] | str:
+    if value == "standard":
+        return "standard"
+    if not isinstance(value, list) or not all(isinstance(one, dict) and "kind" in one for one in value):
+        raise ValueError('automation is "standard", or tables that each have a kind')
+    return tuple(value)
 
 
 def _scenario(body: Any) -> PlannedScenario:

@@ -65,6 +65,7 @@ class Saver:
                     raise change
                 if change.record_id is not None and change.record_id in seen:
                     raise OrgError("DUPLICATE_VALUE", "Duplicate id specified: " + change.record_id)
+                _check_mixed(asked[0], change)
                 self._checks.check(change, allows_duplicates=caller.allows_duplicates)
             except OrgError as error:
                 results[place] = Saved(change.record_id if isinstance(change, Change) else None, error=error)
@@ -142,6 +143,16 @@ class Saver:
                 self._automation.mail("assignment", result.record_id, rule.name)
                 if rule.entity == "Case" and result.created:
                     self._automation.mail("auto_response", result.record_id, rule.name)
+
+
+def _check_mixed(first: Asked, change: Change) -> None:
+    """Raises MIXED_DML_OPERATION for users together with anything else."""
+    if isinstance(first, Change) and (first.entity == "User") != (change.entity == "User"):
+        raise OrgError(
+            "MIXED_DML_OPERATION",
+            f"DML operation on setup object is not permitted after you have updated a non-setup object (or vice "
+            f"versa): {change.entity}, original object: {first.entity}",
+        )
 
 
 ROLLED_BACK = OrgError(

@@ -7,6 +7,7 @@ States: *made* (the org has its records and its past), *listening* (both address
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from aiohttp import web
 from cdc.errors import PortTaken, SettingsError
 from connectors.simulator import scenarios
 from connectors.simulator.clock import DAY_MS, DEFAULT_START_MS, SimClock
+from connectors.simulator.errors import OrgError
 from connectors.simulator.org import SimulatedOrg
 from connectors.simulator.plan import Plan, PlannedScenario
+from connectors.simulator.standard_automation import add_standard
 from connectors.simulator.wire.context import Wire, WireOptions
 from connectors.simulator.wire.control import Control, is_loopback
 from connectors.simulator.wire.http import http_application
@@ -161,7 +164,25 @@ def made_org(seed: int, plan: Plan) -> tuple[SimulatedOrg, Workload]:
     workload.populate()
     if plan.days:
         workload.play(plan.days)
+    automate(org, plan)
     return org, workload
+
+
+def automate(org: SimulatedOrg, plan: Plan) -> None:
+    """The rules and flows of a plan. Errors: SettingsError for one that makes no sense in this org."""
+    if plan.automation == "standard":
+        add_standard(org)
+        return
+    for given in plan.automation:
+        assert isinstance(given, Mapping)
+        try:
+            org.automation.add(str(given["kind"]), {key: one for key, one in given.items() if key != "kind"})
+        except (KeyError, TypeError, ValueError, OrgError) as error:
+            raise SettingsError(
+                f"the automation cannot be added: {error}",
+                where=f"automation {given.get('name', '')}",
+                do="see connectors/simulator/automation.py for its fields",
+            ) from None
 
 
 def set_fault(org: SimulatedOrg, spec: str) -> None:

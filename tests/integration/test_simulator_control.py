@@ -366,3 +366,27 @@ def test_the_program_says_in_one_sentence_that_a_port_is_taken(tmp_path: Path) -
     assert process.returncode == 1
     assert said.count("\n") == 1
     assert address in said
+
+
+async def test_a_plan_gives_an_org_its_automation_and_control_lists_what_is_known(tmp_path: Path) -> None:
+    file = tmp_path / "plan.toml"
+    file.write_text(
+        'records = 60\n[[automation]]\nkind = "validation"\nname = "No"\nentity = "Lead"\n'
+        'condition = "Rating = \'Cold\'"\nmessage = "never"\n'
+    )
+    async with simulated(plan=read_plan(file)) as client:
+        assert [rule["name"] for rule in await client.get("/simulator/automation")] == ["No"]
+        known = await client.get("/simulator/known")
+        assert {"runaway_flow", "flow_while_editing", "deployment", "access_mistake", "cascade"} <= set(
+            known["scenarios"]
+        )
+        assert "black_hole" in known["faults"]
+    file.write_text('automation = "standard"\n')
+    async with simulated(plan=read_plan(file)) as client:
+        assert len(await client.get("/simulator/automation")) == 5
+    file.write_text(
+        '[[automation]]\nkind = "validation"\nname = "No"\nentity = "Nothing"\ncondition = ""\nmessage = ""\n'
+    )
+    with pytest.raises(SettingsError, match="Nothing"):
+        async with simulated(plan=read_plan(file)):
+            pass

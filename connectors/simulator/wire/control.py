@@ -20,17 +20,15 @@ from typing import Any
 from aiohttp import web
 
 from connectors.simulator import scenarios
-from connectors.simulator.automation import KINDS, Guard
-from connectors.simulator.checks import LOCKED
 from connectors.simulator.errors import BusError, OrgError
 from connectors.simulator.ids import schema_id as schema_id_of
 from connectors.simulator.incoming import python_value
 from connectors.simulator.model import Change, Op
 from connectors.simulator.rows import utc
-from connectors.simulator.standard_automation import add_standard
 from connectors.simulator.wire import control_truth
 from connectors.simulator.wire.answers import json_answer
 from connectors.simulator.wire.context import Wire
+from connectors.simulator.wire.control_automation import AutomationControl
 from connectors.simulator.wire.oauth import public_key
 from connectors.simulator.workload import Workload
 
@@ -64,9 +62,6 @@ class Control:
             ("raw", self._raw),
             ("platform-event", self._platform_event),
             ("knobs", self._set_knobs),
-            ("automation", self._automate),
-            ("guard", self._guard),
-            ("archive", self._archive),
             ("channel", self._channel),
             ("restart-pubsub", self._restart),
             ("jwt-key", self._jwt_key),
@@ -78,9 +73,10 @@ class Control:
             ("faults", self._faults),
             ("clock", self._clock),
             ("knobs", lambda: dataclasses.asdict(self._org.knobs)),
-            ("automation", self._automation),
-            ("effects", self._effects),
         ]
+        automation = AutomationControl(self._org)
+        post += automation.posted()
+        get += automation.asked()
         return [
             *(web.post(f"/simulator/{name}", local(_posted(handle))) for name, handle in post),
             *(web.get(f"/simulator/{name}", local(_asked(handle))) for name, handle in get),
@@ -302,57 +298,6 @@ class Control:
         }
         self._org.knobs = dataclasses.replace(self._org.knobs, **given)
         return dataclasses.asdict(self._org.knobs)
-
-    async def _automate(self, body: dict[str, Any]) -> Any:
-        """A rule or trigger: added, switched, or removed."""
-        automation = self._org.automation
-        if "add" in body:
-            automation.add(str(body["add"]), {key: one for key, one in body.items() if key != "add"})
-        elif "remove" in body:
-            automation.remove(str(body["remove"]))
-        elif "standard" in body:
-            add_standard(self._org)
-        else:
-            automation.switch(str(body["name"]), bool(body["active"]))
-        return self._automation()
-
-    def _automation(self) -> list[dict[str, Any]]:
-        return [
-            {"kind": kind, **dataclasses.asdict(rule)}
-            for rule in self._org.automation.rules.values()
-            for kind, made in KINDS.items()
-            if isinstance(rule, made)
-        ]
-
-    async def _guard(self, body: dict[str, Any]) -> Any:
-        """Records that cannot be written for a while, or until `clear`."""
-        guards = self._org.automation.guards
-        for record_id in body["record_ids"]:
-            if body.get("clear"):
-                guards.pop(str(record_id), None)
-                continue
-            until = self._org.clock.now_ms() + int(body["for_ms"]) if "for_ms" in body else None
-            code = str(body.get("code", LOCKED.code))
-            guards[str(record_id)] = Guard(code, str(body.get("message", LOCKED.message)), until)
-        return {"guarded": len(guards)}
-
-    async def _archive(self, body: dict[str, Any]) -> Any:
-        """Records that query leaves out from now on, and queryAll does not."""
-        records = self._org.entity(str(body["entity"])).records
-        for record_id in body["record_ids"]:
-            record = records.get(str(record_id))
-            if record is None:
-                raise ValueError(f"there is no record {record_id}")
-            record.archived = bool(body.get("archived", True))
-        return {"archived": len(body["record_ids"])}
-
-    def _effects(self) -> dict[str, Any]:
-        """Mails sent and records given to another owner by the org itself, newest last."""
-        automation = self._org.automation
-        return {
-            "mails": [dataclasses.asdict(one) for one in automation.mails],
-            "reassigned": [dataclasses.asdict(one) for one in automation.reassigned],
-        }
 
     async def _jwt_key(self, body: dict[str, Any]) -> Any:
         public_key(str(body["pem"]))

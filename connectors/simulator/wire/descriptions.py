@@ -11,7 +11,11 @@ from connectors.simulator.errors import OrgError
 from connectors.simulator.rows import API_VERSION
 from connectors.simulator.wire.answers import SESSION, WIRE, json_answer, version_of
 
-VERSIONS = ("60.0", "61.0", "62.0", "63.0", "64.0", "65.0", API_VERSION)
+VERSIONS = (*(f"{number}.0" for number in range(31, 66)), API_VERSION)
+RESOURCES = (
+    "sobjects", "query", "queryAll", "search", "parameterizedSearch", "recent", "limits", "composite", "jobs",
+    "tooling",
+)  # fmt: skip
 _AT = "/services/data/v{version}"
 
 
@@ -46,8 +50,9 @@ async def versions(request: web.Request) -> web.Response:
 async def resources(request: web.Request) -> web.Response:
     """What one version has."""
     at = f"/services/data/v{version_of(request)}"
-    names = ("sobjects", "query", "queryAll", "limits", "composite", "tooling")
-    return json_answer({name: f"{at}/{name}" for name in names})
+    wire = request.app[WIRE]
+    identity = f"{wire.instance_url}/id/{wire.org.org_id}/{request[SESSION].user_id}"
+    return json_answer({"identity": identity, **{name: f"{at}/{name}" for name in RESOURCES}})
 
 
 async def entities(request: web.Request) -> web.Response:

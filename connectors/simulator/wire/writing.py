@@ -52,6 +52,8 @@ def creation(org: SimulatedOrg, entity: str, body: Mapping[str, Any]) -> Change:
 
 def updating(org: SimulatedOrg, entity: str, record_id: str, body: Mapping[str, Any]) -> Change:
     """An update of a record that is there. Raises OrgError."""
+    if not record_id:
+        raise OrgError("MISSING_ARGUMENT", "Id not specified in an update call", fields=("Id",))
     known = existing(org.entity(entity), record_id)
     return Change(entity, Op.UPDATE, known.id, org.intake(entity).from_rest(body, creating=False))
 
