@@ -56,8 +56,53 @@ SELECT
 FROM store.quarantine
 QUALIFY row_number() OVER (PARTITION BY seq ORDER BY decoded_at DESC NULLS LAST) = 1;
 
+-- Each schema, and from which of its events to which it was seen (org time; NULL: no event of it is held).
 CREATE OR REPLACE VIEW main.schemas AS
-SELECT schema_id, org, name, entity, body::JSON AS schema FROM store.schemas;
+WITH
+used AS (
+    SELECT schema_id, min(effective_at) AS first_at, max(effective_at) AS last_at, count(*) AS changes
+    FROM store.changes
+    WHERE fold_rank = 0
+    GROUP BY schema_id
+),
+named AS (
+    SELECT schema_id, list(path ORDER BY path) AS fields FROM store.schema_fields GROUP BY schema_id
+)
+SELECT
+    s.schema_id, s.org, s.name, s.entity, s.body::JSON AS schema, u.first_at, u.last_at, coalesce(u.changes, 0) AS changes,
+    coalesce(n.fields, []) AS fields
+FROM store.schemas s
+LEFT JOIN used u USING (schema_id)
+LEFT JOIN named n USING (schema_id);
+
+-- When each field of an entity existed, by type: from the first event whose schema has it to the last one, and since
+-- when newer schemas are without it (NULL: it is still there). A field that changed its type is two rows.
+CREATE OR REPLACE VIEW main.schema_fields AS
+WITH
+seen AS (
+    SELECT s.schema_id, s.org, s.entity, u.first_at, u.last_at
+    FROM store.schemas s
+    JOIN main.schemas u USING (schema_id)
+    WHERE s.entity IS NOT NULL AND u.first_at IS NOT NULL
+),
+held AS (
+    SELECT
+        org, entity, path AS field, type, min(first_at) AS first_at, max(last_at) AS last_at,
+        list(schema_id ORDER BY first_at, schema_id) AS schema_ids
+    FROM seen
+    JOIN store.schema_fields USING (schema_id)
+    GROUP BY org, entity, path, type
+)
+SELECT
+    h.org, h.entity, h.field, h.type, h.first_at, h.last_at,
+    (
+        SELECT min(s.first_at)
+        FROM seen s
+        WHERE s.org = h.org AND s.entity = h.entity AND s.first_at > h.last_at
+          AND NOT list_contains(h.schema_ids, s.schema_id)
+    ) AS gone_at,
+    h.schema_ids
+FROM held h;
 
 CREATE OR REPLACE VIEW main.positions AS
 SELECT org, channel, replay_id, passed_to, live_from, stored_at, heard_at, standing, trouble FROM store.channels;
