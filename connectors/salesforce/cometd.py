@@ -32,6 +32,7 @@ import aiohttp
 from cdc.avro.schema import EventSchema
 from cdc.errors import (
     BadArgument,
+    ChannelStopped,
     NotFound,
     OrgUnavailable,
     PositionLost,
@@ -209,14 +210,10 @@ class CometDSource:
         inner = data.get("event")
         event: dict[str, Any] = inner if isinstance(inner, dict) else {}
         number = event.get("replayId")
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise SourceUnavailable(
-                "an event came without a replay id",
-                where=course.channel,
-                do="check that the channel is durable",
-            )
-        course.passed(number)
         schema_id, payload = str(data.get("schema") or ""), data.get("payload")
+        if isinstance(number, bool) or not isinstance(number, int):
+            number, schema_id = course.last(), ""  # kept where it came; a channel without replay ids is none
+        course.passed(number)
         event_id = str(event.get("EventUuid") or _own_id(course.channel, number, payload))
         try:
             body = (await self._encoder(schema_id)).encode(payload)
@@ -260,6 +257,16 @@ class _Course:
         self._wanted: int | None = None
         self._proved = False
         self._answers = 0
+
+    def last(self) -> int:
+        """The newest replay id. Errors: ChannelStopped when the channel never had one."""
+        if self._last is None:
+            raise ChannelStopped(
+                "its events have no replay ids, so that nothing could be resumed",
+                where=self.channel,
+                do="name a channel of change events or of platform events",
+            )
+        return self._last
 
     def passed(self, number: int) -> None:
         """An event came. Errors: SourceUnavailable when the bus stepped back."""
@@ -319,11 +326,15 @@ def _own_id(channel: str, number: int, payload: Any) -> str:
     """An id for an event the service did not name (versions before 52): the same in every delivery of it."""
     header = payload.get("ChangeEventHeader") if isinstance(payload, dict) else None
     if not isinstance(header, dict):
-        return f"{channel}@{number}"
-    records = hashlib.sha256(json.dumps(header.get("recordIds")).encode()).hexdigest()[:12]
+        return f"{channel}@{number}.{_hash(payload)}"
+    records = _hash(header.get("recordIds"))
     return (
         f"{header.get('transactionKey')}.{header.get('sequenceNumber')}.{header.get('entityName')}.{records}"
     )
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _text_of(body: Any) -> str:

@@ -164,6 +164,9 @@ class GuardedTransport(LongPollingTransport):  # type: ignore[misc]
         self._learn_hold(messages)
         self._size = len(raw) // max(1, len(messages))
         reply = await self._consume_payload(messages, headers=answer.headers, find_response_for=payload[0])
+        if reply is None:  # a service may leave out the id, which the library goes by
+            asked = payload[0]["channel"]
+            reply = next((m for m in messages if m["channel"] == asked and "successful" in m), None)
         if reply is None:
             # A request that is refused as a whole is answered by a message that is a reply to none of its own.
             refusal: dict[str, Any] = next((m for m in messages if m.get("error")), {})
@@ -315,15 +318,18 @@ def _messages(raw: bytes, status: int, channel: str) -> list[dict[str, Any]]:
         answer = json.loads(raw)
     except (ValueError, UnicodeDecodeError, RecursionError):
         answer = None
-    if not isinstance(answer, list) or not all(
+    is_bayeux = isinstance(answer, list) and all(
         isinstance(one, dict) and isinstance(one.get("channel", ""), str) for one in answer
-    ):
+    )
+    # REST's own errors are JSON arrays too: without a Bayeux error a refusal is none of this protocol.
+    if not is_bayeux or (status >= 400 and not any(one.get("error") for one in answer)):
         raise NotBayeux(
             f"the Streaming API's answer is not JSON of the Bayeux protocol (HTTP {status})",
             where=channel,
             do="look for a proxy or a maintenance page; it logs in and resumes by itself from the stored position",
         )
-    for message in answer:
+    messages: list[dict[str, Any]] = answer
+    for message in messages:
         message.setdefault("channel", "")
         if message["channel"].startswith("/meta/"):
             message["successful"] = message.get("successful") is True
@@ -333,4 +339,4 @@ def _messages(raw: bytes, status: int, channel: str) -> list[dict[str, Any]]:
             del message["advice"]
         if message["channel"] in ("/meta/subscribe", "/meta/unsubscribe"):
             message.setdefault("subscription", channel)
-    return answer
+    return messages

@@ -35,6 +35,7 @@ class Streaming:
         )  # by meta channel: error text, a message besides the reply, or a response
         self.url = ""
         self.holds_first = False  # the first connect too, which most services answer at once
+        self.leaves_out_ids = False
         self.patience_s = 0.0  # how long every answer waits
         self._at: dict[str, dict[str, int]] = {}
         self._answer_now: set[str] = set()
@@ -106,6 +107,8 @@ class Streaming:
             if isinstance(failure, web.StreamResponse):
                 return failure
             out.append(_refused(message, failure) if failure else self._meta(message))
+        if self.leaves_out_ids:
+            out = [{key: value for key, value in one.items() if key != "id"} for one in out]
         return web.json_response(out)
 
     async def schema(self, request: web.Request) -> web.Response:

@@ -240,6 +240,12 @@ async def test_no_secret_is_in_a_repr() -> None:
         {"text": "[{", "content_type": "application/json"},
         {"text": '{"channel": "/meta/connect"}', "content_type": "application/json"},
         {"status": 302, "headers": {"Location": "/login"}},
+        {
+            "status": 401,
+            "content_type": "application/json",
+            "text": '[{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]',
+        },
+        {"status": 500, "content_type": "application/json", "text": "[]"},
     ],
 )
 async def test_an_answer_that_is_not_bayeux_ends_the_subscription_and_the_token_is_renewed(
@@ -446,6 +452,33 @@ async def test_an_event_whose_json_does_not_fit_is_kept_as_it_came() -> None:
             await rig.source.schema(SchemaId("json:s1"))
 
 
+async def test_an_event_without_a_replay_id_is_kept_and_does_not_stand_in_the_way() -> None:
+    async with rigged() as rig:
+        broken = message(2)
+        del broken["event"]["replayId"]
+        await rig.server.publish(ACCOUNTS, (1, message(1)), (2, broken), (3, message(3)))
+        stream = rig.source.deliveries(ACCOUNTS, Start.EARLIEST)
+        events: list[SourceEvent] = []
+        while len(events) < 3:
+            events += (await step(stream)).events
+        assert [number_of(event) for event in events] == [1, 1, 3]
+        assert [event.schema_id for event in events] == ["s1", "json:", "s1"]
+
+
+async def test_a_channel_whose_events_have_no_replay_ids_is_stopped() -> None:
+    async with rigged() as rig:
+        await rig.server.publish(ACCOUNTS, (1, {"payload": {}, "event": {}}))
+        with pytest.raises(ChannelStopped, match="no replay ids"):
+            await step(rig.source.deliveries(ACCOUNTS, Start.EARLIEST))
+
+
+async def test_replies_without_an_id_are_taken_by_their_channel() -> None:
+    async with rigged() as rig:
+        rig.server.leaves_out_ids = True
+        await rig.publish(1)
+        assert await rig.take(rig.source.deliveries(ACCOUNTS, Start.EARLIEST), 1) == [1]
+
+
 async def test_an_event_without_a_name_gets_the_same_one_every_time() -> None:
     async with rigged() as rig:
         nameless = message(1)
@@ -456,7 +489,8 @@ async def test_an_event_without_a_name_gets_the_same_one_every_time() -> None:
             stream = rig.source.deliveries(ACCOUNTS, Start.EARLIEST)
             ids |= {event.event_id for event in (await step(stream)).events}
             await stream.aclose()  # type: ignore[attr-defined]
-        assert ids == {f"{ACCOUNTS}@1"}
+        [event_id] = ids
+        assert event_id.startswith(f"{ACCOUNTS}@1.")
 
 
 @pytest.mark.parametrize(
