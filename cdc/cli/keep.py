@@ -1,4 +1,4 @@
-"""Verbs that keep: seal, verify."""
+"""Verbs that keep: seal, verify, erase."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verbs."""
-    for verb in (seal, verify):
+    for verb in (seal, verify, erase):
         app.command(verb.__name__)(verb)
 
 
@@ -103,3 +103,22 @@ def verify(
             raise BadArgument(f"the checkpoint cannot be read: {error}", where=checkpoint) from error
     key = read_public_key(public_key) if public_key else None
     write(do(options.settings(), "verify", public_key=key, checkpoint=text), form)
+
+
+def erase(
+    entity: Annotated[str, typer.Argument(help="API name, like Contact.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="15 or 18 characters each.")],
+    asked_by: Annotated[str, typer.Option("--asked-by", help="Who asked for it; kept in the tombstone.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the tombstone.")],
+    confirm: Annotated[
+        str | None,
+        typer.Option("--confirm", metavar="TOKEN", help="Erase for good: the token said without it."),
+    ] = None,
+    form: FORM = Format.TABLE,
+) -> None:
+    """Erase every value of some records, for good.
+    Example: cdc erase Contact 003000000000001AAA --asked-by dpo --reason "request 17"."""
+    settings = options.settings()
+    write(
+        do(settings, "erase", entity=entity, ids=ids, asked_by=asked_by, reason=reason, confirm=confirm), form
+    )

@@ -20,6 +20,7 @@ import duckdb
 
 from cdc.errors import CdcError, RetryLater, StopProcess
 from cdc.journal.catalog import open_catalog
+from cdc.journal.compact import compact
 from cdc.journal.faults import translated
 from cdc.journal.manifests import Manifest, SigningKey
 from cdc.journal.needs import needs_between, requests, schema_requests, unmet_needs
@@ -32,6 +33,9 @@ from cdc.ports.columns import ColumnBatch
 from cdc.ports.log import Checkpoint
 
 T = TypeVar("T")
+
+SWAP_WAIT_S: Final = 60.0
+"""How long the making anew of the file waits for questions that run."""
 
 QUEUE_RECORDS_MAX: Final = 100_000
 """Records waiting for the writer; `commit` waits beyond it, so a slow disk slows the reading of the log."""
@@ -68,6 +72,7 @@ class _Errand:
     work: Callable[[Any], Any]
     done: Future[Any]
     records: int = 0
+    in_transaction: bool = True
 
 
 class DuckJournal:
@@ -98,6 +103,7 @@ class DuckJournal:
         segments: str | None = None,
         seal_records: int = SEAL_RECORDS,
         signing_key: SigningKey | None = None,
+        log_retention_ms: int = 0,
         on_seal_error: Callable[[BaseException], None] = lambda _: None,
         queue_records_max: int = QUEUE_RECORDS_MAX,
     ) -> None:
@@ -110,6 +116,7 @@ class DuckJournal:
         self._on_fields = on_fields
         self._folders = folders
         self.segments = segments or f"{path}.segments"
+        self.log_retention_ms = log_retention_ms
         self._schema_text = schema_text
         self._on_requests = on_requests
         self._on_fatal = on_fatal
@@ -121,6 +128,8 @@ class DuckJournal:
         self.sealer = Sealer(self, chain, seal_records, on_seal_error)
         self._changed = threading.Condition()
         self._is_closing = False
+        self._is_swapping = False
+        self._readers_open = 0
         self._failure: CdcError | None = None
         self._unsent: list[dict[str, Any]] = []
         self._thread: threading.Thread | None = None
@@ -135,6 +144,19 @@ class DuckJournal:
 
     def open(self) -> Checkpoint:
         """Open or create, migrate, start the writer thread; returns how far it has read the log."""
+        self._connect()
+        self._held = load(self._connection, self.org)
+        recover(self._connection, self.segments, self._held.ordinal)
+        self.sealer.begin(self._connection)
+        self._unsent = requests(unmet_needs(self._connection), self._clock.wall_ms)
+        self._unsent += schema_requests(self._connection, 0, self._held.ordinal, self._clock.wall_ms)
+        self._tell_fields()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+        return self.checkpoint
+
+    def _connect(self) -> None:
         self._connection = open_catalog(
             self.path,
             self.org,
@@ -145,17 +167,7 @@ class DuckJournal:
             folders=self._folders,
         )
         self._readers = self._connection.cursor()
-        self._held = load(self._connection, self.org)
-        recover(self._connection, self.segments, self._held.ordinal)
-        self.sealer.begin(self._connection)
         self._writer = BatchWriter(self._connection, self.org, self._schema_text)
-        self._unsent = requests(unmet_needs(self._connection), self._clock.wall_ms)
-        self._unsent += schema_requests(self._connection, 0, self._held.ordinal, self._clock.wall_ms)
-        self._tell_fields()
-        self._is_closing = False
-        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
-        self._thread.start()
-        return self.checkpoint
 
     def commit(self, batch: ColumnBatch) -> Future[Checkpoint]:
         """Rows and checkpoint in one transaction, on the writer thread; blocks while the queue is full.
@@ -197,13 +209,55 @@ class DuckJournal:
     @contextmanager
     def reader(self) -> Iterator[Any]:
         """A DuckDB cursor of its own (read use only), safe in any thread of this process."""
-        if self._readers is None:
-            raise StopProcess("the journal is closed", where=self.path)
-        cursor = self._readers.cursor()
+        with self._changed:
+            while self._is_swapping:
+                self._changed.wait()
+            if self._readers is None:
+                raise StopProcess("the journal is closed", where=self.path)
+            cursor = self._readers.cursor()
+            self._readers_open += 1
         try:
             yield cursor
         finally:
             cursor.close()
+            with self._changed:
+                self._readers_open -= 1
+                self._changed.notify_all()
+
+    def compact(self) -> None:
+        """Make the file anew without what was deleted; questions wait meanwhile. Errors: RetryLater, StopProcess."""
+        done: Future[None] = Future()
+        with self._changed:
+            if self._thread is None or self._is_closing:
+                raise StopProcess("the journal is closed", where=self.path)
+            self._queue.append(_Errand(lambda _: self._swap(), done, in_transaction=False))
+            self._changed.notify_all()
+        done.result()
+
+    def _swap(self) -> None:
+        """On the writer's thread, with no reader left: the one moment at which nothing has the file open."""
+        with self._changed:
+            self._is_swapping = True
+            self._changed.wait_for(lambda: not self._readers_open, timeout=SWAP_WAIT_S)
+            if self._readers_open:
+                self._is_swapping = False
+                self._changed.notify_all()
+                raise RetryLater(
+                    f"questions were still running after {SWAP_WAIT_S:g} s, and the file could not be made anew",
+                    where=self.path,
+                    do="ask for the same again",
+                )
+        try:
+            self._readers.close()
+            self._connection.close()
+            try:
+                compact(self.path, self._memory_limit, self._threads)
+            finally:
+                self._connect()
+        finally:
+            with self._changed:
+                self._is_swapping = False
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Finish what is queued and a seal that is under way, checkpoint, release the file."""
@@ -259,9 +313,11 @@ class DuckJournal:
 
     def _run_errand(self, errand: _Errand) -> None:
         try:
-            self._connection.execute("BEGIN")
+            if errand.in_transaction:
+                self._connection.execute("BEGIN")
             result = errand.work(self._connection)
-            self._connection.execute("COMMIT")
+            if errand.in_transaction:
+                self._connection.execute("COMMIT")
         except BaseException as error:
             self._roll_back()
             if isinstance(error, duckdb.FatalException):

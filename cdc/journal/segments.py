@@ -113,9 +113,17 @@ def span_queries(number: int, *, changes: str, fields: str) -> dict[str, str]:
 
 
 def write_files(
-    cursor: Any, folder: str, number: int, queries: Mapping[str, str], row_group_rows: int | None = None
+    cursor: Any,
+    folder: str,
+    number: int,
+    queries: Mapping[str, str],
+    row_group_rows: int | None = None,
+    *,
+    spans: bool = True,
 ) -> tuple[SealedFile, ...]:
-    """One Parquet file for each table of a segment. What an interrupted seal left under the number goes first."""
+    """One Parquet file for each table of a segment. What an interrupted seal left under the number goes first.
+
+    `spans` false: the queries give the columns of spans.py already."""
     name = segment_folder(number)
     where = Path(folder, name)
     shutil.rmtree(where, ignore_errors=True)
@@ -125,7 +133,7 @@ def write_files(
         path = where / f"{table}.parquet"
         group = row_group_rows or ROW_GROUP_ROWS
         text = query.rstrip().removesuffix(";")
-        if table == "fields":
+        if table == "fields" and spans:
             rows = _write_fields(cursor, text, path, number, group)
         else:
             rows = cursor.execute(

@@ -134,6 +134,7 @@ def make_journal(settings: Settings, **more: Any) -> DuckJournal:
         memory_limit=settings.journal.memory_limit,
         threads=settings.journal.threads,
         segments=settings.journal.segments,
+        log_retention_ms=int(duration_s(settings.log.retention) * 1000),
         seal_records=settings.journal.seal_records,
         signing_key=signing_key(settings.journal.signing_key_file),
         definitions=(*answer_sql.definitions(), *recover_sql.definitions()),

@@ -6,7 +6,10 @@ API, its OpenAPI document and the verbs of the command line share it. It is give
 
 from __future__ import annotations
 
-from cdc.answer.answers import Answer
+from cdc.answer.answers import Answer, instant
+from cdc.answer.entities import entity_named, record_id_of
+from cdc.errors import BadArgument
+from cdc.journal.erase import erase, look
 from cdc.journal.journal import DuckJournal
 from cdc.journal.verify import verify
 from cdc.serve.auth import Role
@@ -48,6 +51,43 @@ def verified(journal: DuckJournal, public_key: str | None = None, checkpoint: st
     return Answer(columns=("looked_at",), rows=[(fact,) for fact in result.facts])
 
 
+def erased(
+    journal: DuckJournal, entity: str, ids: list[str], asked_by: str, reason: str, confirm: str | None = None
+) -> Answer:
+    """Say what would be erased, or with its token erase it. Errors: BadArgument, NotFound."""
+    full = [record_id_of(i) for i in ids]
+    with journal.reader() as reader:
+        name = entity_named(reader, entity)
+        asked = look(reader, name, full)
+    if confirm is None:
+        return Answer(
+            columns=("entity", "records", "changes", "values", "confirm"),
+            rows=[(name, len(asked.record_ids), asked.changes, asked.values, asked.token)],
+            notes=["nothing is erased yet; ask again with this token to erase, for good"],
+        )
+    if confirm != asked.token:
+        raise BadArgument(
+            "the token is not of these records as they are now",
+            do="ask without a token, and take the one it says",
+        )
+    done = erase(journal, asked, asked_by, reason)
+    return Answer(
+        columns=("erasure", "entity", "records", "changes", "values", "segments", "elsewhere", "gone_from_log_at"),
+        rows=[
+            (
+                done.erasure_id, name, len(done.record_ids), done.changes, done.values, done.segments, done.elsewhere,
+                done.gone_from_log_at,
+            )
+        ],
+        notes=[
+            f"the log cannot erase one record: it will have aged out by {instant(done.gone_from_log_at)}"
+            if done.gone_from_log_at
+            else "the log was not asked",
+            "snapshots and exports made before still hold it, and so does the org, if it was not deleted there",
+        ],
+    )  # fmt: skip
+
+
 DEEDS: dict[str, Question] = {
     deed.name: deed
     for deed in (
@@ -70,6 +110,21 @@ DEEDS: dict[str, Question] = {
             ),
             method="POST",
             role=Role.OPERATOR,
+        ),
+        Question(
+            "erase",
+            "/api/v1/erase",
+            "Erase every value of some records: what would go, or with its token, for good",
+            erased,
+            (
+                Parameter("entity", "API name of the entity, like Contact", where="body", required=True),
+                Parameter("ids", "record ids", kind="texts", where="body", required=True),
+                Parameter("asked_by", "who asked for it", where="body", required=True),
+                Parameter("reason", "why, like the number of the request", where="body", required=True),
+                Parameter("confirm", "the token that was said; without it nothing is erased", where="body"),
+            ),
+            method="POST",
+            role=Role.ADMIN,
         ),
     )
 }

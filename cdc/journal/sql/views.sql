@@ -177,3 +177,9 @@ SELECT
     last_committed_at, sha256, previous_sha256, signature, sealed_at, replaces,
     rows > 0 AND number NOT IN (SELECT unnest(replaces) FROM store.seals) AS is_live
 FROM store.seals;
+
+-- What was erased, without what it was: tombstones.
+CREATE OR REPLACE VIEW main.erasures AS
+SELECT erasure_id, org, entity, len(record_ids_sha256) AS records, asked_by, reason, erased_at, changes, "values",
+    elsewhere, gone_from_log_at
+FROM store.erasures;
