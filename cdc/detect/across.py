@@ -41,7 +41,11 @@ USERS_MAX = 12
 RECORDS_MAX = 512
 SAMPLES_MAX = 5
 
+LEAN = 64
+"""A quarter of a write: no cell is taken to get nothing at all."""
+
 KEPT_PER_WEEK = 215
+KEPT_SHARE = KEPT_PER_WEEK / 256
 """Of 256; as in `cdc.detect.histogram`."""
 
 LEARNED_MS = 2 * WEEK_MS
@@ -53,6 +57,13 @@ SUM_MIN = 40.0
 SUM_PER_DEVIATION = 3.0
 SPREAD_MAX = 0.5
 """More than this from one actor in one hour is a bulk edit, and no drip."""
+
+OTHERS_SHARE = 0.5
+OTHERS_MIN = 5
+VOLUME_MAX = 2.0
+VOLUME_SPARED = 10
+"""An automation that acts whenever anybody saves leaves few changes without its field, and makes no more of
+them; people who do the same thing on the same day, as at the end of a month, make many more."""
 
 QUIET_MS = 2 * DAY_MS
 """A sum that nothing was added to for so long is over."""
@@ -88,36 +99,40 @@ class Cell(NamedTuple):
 
 @dataclass(slots=True)
 class Usual:
-    """What a cell gets: by hour of the day in 1/256 writes, and by value."""
+    """What a cell gets: writes by hour of the day and kind of day, and by value, all times 256 and fading."""
 
     first_at: int
     week: int
-    hours: dict[int, list[int]] = field(default_factory=dict)  # slot -> [hours seen, writes], times 256
+    hours: dict[int, int] = field(default_factory=dict)
+    days: list[int] = field(default_factory=lambda: [0, 0])  # working days, weekends
     writes: int = 0
-    squares: int = 0
-    counted: int = 0
     values: dict[int, int] = field(default_factory=dict)
 
     def share(self, value: int) -> float:
         """Of a value among the writes; a value never seen counts as seen half a time."""
         return (self.values.get(value, 0) / 256 + 0.5) / (self.writes / 256 + 1)
 
-    def rate(self, slot: int) -> float:
+    def rate(self, slot: int, at: int) -> float:
         """Writes an hour at this hour of the day, leaning on the mean of all hours of such days."""
-        base = slot // 24 * 24
-        near = [self.hours.get(base + (slot % 24 + step) % 24, [0, 0]) for step in (-1, 0, 1)]
-        day = [self.hours.get(base + hour, [0, 0]) for hour in range(24)]
-        mean = (sum(w for _, w in day) + 64) / (sum(n for n, _ in day) + 256)
-        return (sum(w for _, w in near) + 256 * mean) / (sum(n for n, _ in near) + 256)
+        weekend, hour = divmod(slot, 24)
+        days = self._weeks(at) * (2 if weekend else 5)
+        mean = (self.days[weekend] + LEAN) / (24 * days * 256 + LEAN)
+        hours, base = self.hours, weekend * 24
+        near = (
+            hours.get(base + (hour - 1) % 24, 0) + hours.get(slot, 0) + hours.get(base + (hour + 1) % 24, 0)
+        )
+        return (near + 256 * mean) / (3 * days * 256 + 256)
+
+    def a_day(self, at: int) -> float:
+        """Writes a working day."""
+        return self.days[0] / 256 / (self._weeks(at) * 5)
 
     def learn(self, slot: int, week: int, writes: int, values: dict[int, int]) -> None:
         if week > self.week:
             self._forget(week)
-        entry = self.hours.setdefault(slot, [0, 0])
-        entry[0] += 256
-        entry[1] += 256 * writes
+        self.hours[slot] = self.hours.get(slot, 0) + 256 * writes
+        self.days[slot // 24] += 256 * writes
         self.writes += 256 * writes
-        self.counted += 1
         for value, count in values.items():
             if value in self.values or len(self.values) < VOCABULARY_MAX:
                 self.values[value] = self.values.get(value, 0) + 256 * count
@@ -127,21 +142,26 @@ class Usual:
                     del self.values[least]
                     self.values[value] = 256 * count
 
+    def _weeks(self, at: int) -> float:
+        """Weeks since the first write, each counting less the longer ago it is."""
+        return float((1 - KEPT_SHARE ** max(1.0, (at - self.first_at) / WEEK_MS)) / (1 - KEPT_SHARE))
+
     def _forget(self, week: int) -> None:
         for _ in range(min(week - self.week, 60)):
             self.writes = self.writes * KEPT_PER_WEEK >> 8
+            self.days = [n * KEPT_PER_WEEK >> 8 for n in self.days]
             self.values = {v: left for v, n in self.values.items() if (left := n * KEPT_PER_WEEK >> 8)}
-            self.hours = {s: [n * KEPT_PER_WEEK >> 8, w * KEPT_PER_WEEK >> 8] for s, (n, w) in self.hours.items()}
+            self.hours = {s: left for s, n in self.hours.items() if (left := n * KEPT_PER_WEEK >> 8)}
         self.week = week
 
     def state(self) -> Any:
-        return [self.first_at, self.week, list(self.hours.items()), self.writes, self.counted, list(self.values.items())]
+        plain = [self.first_at, self.week, list(self.hours.items()), self.days]
+        return [*plain, self.writes, list(self.values.items())]
 
     @classmethod
     def restored(cls, state: Any) -> Usual:
-        first_at, week, hours, writes, counted, values = state
-        kept = {slot: list(entry) for slot, entry in hours}
-        return cls(first_at, week, kept, writes, 0, counted, dict(values))
+        first_at, week, hours, days, writes, values = state
+        return cls(first_at, week, dict(hours), list(days), writes, dict(values))
 
 
 @dataclass(slots=True)
@@ -149,7 +169,8 @@ class Sum:
     """A cumulative sum that stands above nothing: since when, who, what, and how many records.
 
     `millis` is the sum in thousandths, `most` the largest part of one actor in one hour, `all_writes` and
-    `all_changes` what the cell and its entity got meanwhile. `alert` as in an episode.
+    `all_changes` what the cell and its entity got meanwhile, `others_usual` and `changes_usual` the thousandths of changes
+    without the field, and of all changes, that usually come in such a time. `alert` as in an episode.
     """
 
     cell: int
@@ -163,22 +184,44 @@ class Sum:
     all_changes: int = 0
     most: int = 0
     last_at: int = 0
+    others_usual: int = 0
+    hours: int = 0
+    changes_usual: int = 0
     users: dict[int, int] = field(default_factory=dict)
     records: Distinct = field(default_factory=lambda: Distinct(RECORDS_MAX))
     samples: list[str] = field(default_factory=list)
     alert: Any = None
 
     def state(self) -> Any:
-        plain = [self.cell, self.value, self.text, self.started_at, self.started_number, self.millis, self.writes]
-        plain += [self.all_writes, self.all_changes, self.most, self.last_at, list(self.users.items())]
-        alert = self.alert.state() if self.alert is not None else None
-        return [*plain, self.records.state(), self.samples, alert]
+        plain = [getattr(self, name) for name in _PLAIN]
+        alert = self.alert.alert_id if self.alert is not None else None
+        return [*plain, list(self.users.items()), self.records.state(), self.samples, alert]
 
     @classmethod
     def restored(cls, state: Any) -> Sum:
         """Without its alert, which the caller restores."""
-        made = cls(*state[:11], dict(state[11]), Distinct.restored(state[12]), list(state[13]))
+        plain, (users, records, samples, _) = state[: len(_PLAIN)], state[len(_PLAIN) :]
+        made = cls(*plain)
+        made.users, made.records, made.samples = dict(users), Distinct.restored(records), list(samples)
         return made
+
+
+_PLAIN = (
+    "cell",
+    "value",
+    "text",
+    "started_at",
+    "started_number",
+    "millis",
+    "writes",
+    "all_writes",
+    "all_changes",
+    "most",
+    "last_at",
+    "others_usual",
+    "hours",
+    "changes_usual",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +237,7 @@ class Risen:
     companion: float  # how many times more often than usual the field rides along in changes of its entity
     weeks: int
     spread: bool
+    rides: bool  # whether changes of the entity without the field have become few
 
 
 class Across:
@@ -289,24 +333,24 @@ class Across:
     def _look(self, cell: int, at: int, number: int) -> list[Risen]:
         """Before the hour is over: has a sum passed its bound with what came so far?"""
         usual = self.usual.get(cell)
-        if usual is None or not self._learned(usual, at) or is_month_end(at):
+        if usual is None or not self._learned(usual, at):
             return []
         mine = self._mine(cell)
         found = []
         for value, count in _candidates(mine):
             one = self.sums.get((cell, value))
-            expected = REFERENCE * usual.rate(slot_of(at)) * usual.share(value)
+            if (cell, value) in self._looked or (one is not None and one.alert is not None):
+                continue
+            expected = REFERENCE * usual.rate(slot_of(at), at) * usual.share(value)
             millis = (one.millis if one is not None else 0) + int(1000 * (count - expected))
-            if millis < 1000 * self._bound(usual, value):
+            if millis < 1000 * self._bound(usual, value, at):
                 continue
             trial = self._copy(one, cell, value, at, number)
-            self._add(trial, mine, value, count, at)
+            self._add(trial, mine, value, count, at, (at % HOUR_MS + SLICE_MS) / HOUR_MS)
             trial.millis = millis
-            risen = self._risen(trial, usual)
-            if one is None or one.alert is None:
-                found.append(risen)
-                self.sums[cell, value] = trial
-                self._looked.add((cell, value))
+            found.append(self._risen(trial, usual))
+            self.sums[cell, value] = trial
+            self._looked.add((cell, value))
         return found
 
     def _end_hour(self, at: int, number: int) -> list[Risen]:
@@ -336,7 +380,7 @@ class Across:
         if self.cells[code].field != WHOLE:
             for value, count in _counted(mine):
                 values[value] = count
-            if self._learned(usual, at) and not is_month_end(at):
+            if self._learned(usual, at):
                 found, alarmed = self._end_sums(mine, code, usual, at, number)
         if not is_month_end(at) or code not in self.usual:
             slot, week = slot_of(at), at // WEEK_MS
@@ -345,9 +389,11 @@ class Across:
             usual.learn(slot, week, len(mine) - spared, left)
         return found
 
-    def _end_sums(self, mine: Rows, code: int, usual: Usual, at: int, number: int) -> tuple[list[Risen], set[int]]:
+    def _end_sums(
+        self, mine: Rows, code: int, usual: Usual, at: int, number: int
+    ) -> tuple[list[Risen], set[int]]:
         found, alarmed = [], set()
-        rate = usual.rate(slot_of(at))
+        rate = usual.rate(slot_of(at), at)
         for value, count in _candidates(mine):
             expected = REFERENCE * rate * usual.share(value)
             one = self.sums.get((code, value))
@@ -359,16 +405,27 @@ class Across:
             if millis <= 0:
                 continue
             if one is None:
-                if sum(1 for cell, _ in self.sums if cell == code) >= SUMS_MAX:
+                if not self._room(code, millis):
                     continue
                 one = self.sums[code, value] = Sum(code, value, _text(mine, value), at, number)
             self._add(one, mine, value, count, at)
             one.millis = millis
-            if millis >= 500 * self._bound(usual, value):
+            if millis >= 500 * self._bound(usual, value, at):
                 alarmed.add(value)
-            if millis >= 1000 * self._bound(usual, value):
+            if millis >= 1000 * self._bound(usual, value, at):
                 found.append(self._risen(one, usual))
         return found, alarmed
+
+    def _room(self, code: int, millis: int) -> bool:
+        """Whether one more value of a cell may be followed: the lowest makes room for a higher one."""
+        kept = [(one.millis, key) for key, one in self.sums.items() if key[0] == code and one.alert is None]
+        if len(kept) < SUMS_MAX:
+            return True
+        least, key = min(kept)
+        if least >= millis:
+            return False
+        del self.sums[key]
+        return True
 
     def _fall(self, hour: int) -> None:
         """Sums whose value did not come in the hour that is over."""
@@ -377,7 +434,7 @@ class Across:
             if one.last_at >= at:
                 continue
             usual = self.usual[key[0]]
-            one.millis -= int(1000 * REFERENCE * usual.rate(slot_of(at)) * usual.share(key[1])) + 20
+            one.millis -= int(1000 * REFERENCE * usual.rate(slot_of(at), at) * usual.share(key[1])) + 20
             if one.millis <= 0 and one.alert is None:
                 del self.sums[key]
 
@@ -386,8 +443,8 @@ class Across:
     def _learned(self, usual: Usual, at: int) -> bool:
         return at - usual.first_at >= LEARNED_MS and usual.writes >= 256 * LEARNED_WRITES
 
-    def _bound(self, usual: Usual, value: int) -> float:
-        a_day = sum(usual.rate(hour) for hour in range(24)) * usual.share(value)
+    def _bound(self, usual: Usual, value: int, at: int) -> float:
+        a_day = usual.a_day(at) * usual.share(value)
         return SUM_MIN + SUM_PER_DEVIATION * sqrt(a_day) * 2
 
     def _copy(self, one: Sum | None, cell: int, value: int, at: int, number: int) -> Sum:
@@ -395,13 +452,20 @@ class Across:
             return one
         return Sum(cell, value, _text(self._mine(cell), value), at // HOUR_MS * HOUR_MS, number)
 
-    def _add(self, one: Sum, mine: Rows, value: int, count: int, at: int) -> None:
-        """Count an hour's writes of the value to its sum."""
+    def _add(self, one: Sum, mine: Rows, value: int, count: int, at: int, elapsed: float = 1.0) -> None:
+        """Count an hour's writes of the value to its sum; of the hour this part has passed."""
         rows = mine[mine["value"] == np.uint64(value)]
         one.writes += count
         one.all_writes += len(mine)
         one.all_changes += max(len(mine), self._changes(one.cell))
+        one.hours += at // HOUR_MS > one.last_at // HOUR_MS
         one.last_at = at
+        whole = self._whole(one.cell)
+        if whole is not None:
+            slot = slot_of(at)
+            others = max(0.0, whole.rate(slot, at) - self.usual[one.cell].rate(slot, at))
+            one.others_usual += int(1000 * elapsed * others)
+            one.changes_usual += int(1000 * elapsed * whole.rate(slot, at))
         who, counts = np.unique(rows["who"], return_counts=True)
         one.most = max(one.most, int(counts.max()))
         for user, times in zip(who.tolist(), counts.tolist(), strict=True):
@@ -411,6 +475,11 @@ class Across:
         shown = [bytes(i).decode("utf-8", "ignore") for i in rows["id"][-SAMPLES_MAX:]]
         one.samples = [*one.samples, *shown][-SAMPLES_MAX:]
 
+    def _whole(self, cell: int) -> Usual | None:
+        """What is usual of changes of the entity as such."""
+        entity, kind, _ = self.cells[cell]
+        return self.usual.get(self._cells.get(Cell(entity, kind, WHOLE), -1))
+
     def _changes(self, cell: int) -> int:
         entity, kind, _ = self.cells[cell]
         whole = self._cells.get(Cell(entity, kind, WHOLE), -1)
@@ -418,24 +487,28 @@ class Across:
 
     def _risen(self, one: Sum, usual: Usual) -> Risen:
         cell = self.cells[one.cell]
-        whole = self.usual.get(self._cells.get(Cell(cell.entity, cell.kind, WHOLE), -1))
+        whole = self._whole(one.cell)
+        others = one.all_changes - one.all_writes
+        few = one.others_usual >= OTHERS_MIN * 1000 and others <= OTHERS_SHARE * one.others_usual / 1000
         rides = (usual.writes + 128) / (whole.writes + 256) if whole is not None and whole.writes else 1.0
         return Risen(
             sum=one,
             cell=cell,
-            height=one.millis / 1000 / self._bound(usual, one.value),
+            height=one.millis / 1000 / self._bound(usual, one.value, one.last_at),
             usual_share=usual.share(one.value),
-            usual_day=sum(usual.rate(hour) for hour in range(24)) * usual.share(one.value),
+            usual_day=usual.a_day(one.last_at) * usual.share(one.value),
             share=one.writes / max(1, one.all_writes),
             companion=one.all_writes / max(1, one.all_changes) / max(0.005, min(1.0, rides)),
             weeks=max(1, usual.week - usual.first_at // WEEK_MS + 1),
             spread=one.most <= SPREAD_MAX * one.writes,
+            rides=few and one.all_changes <= VOLUME_MAX * one.changes_usual / 1000 + VOLUME_SPARED,
         )
 
     def _mine(self, cell: int) -> Rows:
         rows = np.concatenate(self._rows) if len(self._rows) > 1 else self._rows[0]
         self._rows = [rows]
-        return rows[rows["cell"] == cell]
+        mine: Rows = rows[rows["cell"] == cell]
+        return mine
 
     # -- state ----------------------------------------------------------------------------------------------
 

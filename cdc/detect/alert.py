@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from cdc.change.kinds import Kind
 from cdc.detect.baselines import Baselines
-from cdc.detect.decision import Severity
 from cdc.detect.episode import Beginning, Episode, Key
 from cdc.detect.facts import ONE_GO, WEEK_MS, Facts, FieldFacts
+from cdc.detect.incident import Incident, Total
 from cdc.detect.tallies import KNOWN, NULL, TEXT_BYTES, TopValue
 
 TARGETS_MAX = 5
+ACTORS_MAX = 5
 VALUES_MAX = 5
 SAMPLES_MAX = 5
 VALUE_SHARE_MIN = 0.02
@@ -35,31 +36,6 @@ _VERBS = {
 }
 
 
-@dataclass(slots=True)
-class AlertState:
-    """An alert while its episode lasts. `records` is the size last said; `body` what versions have in common.
-
-    `categorical`: codes of fields of few values, such as picklists, whose values a title may say.
-    """
-
-    alert_id: str
-    severity: Severity
-    suspicious: bool
-    version: int = 0
-    records: int = 0
-    categorical: frozenset[int] = frozenset()
-    body: dict[str, Any] = field(default_factory=dict)
-
-    def state(self) -> Any:
-        said = [self.alert_id, self.severity.value, self.suspicious, self.version, self.records]
-        return [*said, sorted(self.categorical), self.body]
-
-    @classmethod
-    def restored(cls, state: Any) -> AlertState:
-        alert_id, severity, suspicious, version, records, categorical, body = state
-        return cls(alert_id, Severity(severity), suspicious, version, records, frozenset(categorical), body)
-
-
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The change that decides: how many input rows were read with it, its ordinal and event time."""
@@ -75,59 +51,74 @@ def alert_id_of(org: str, key: Key, first: Beginning) -> str:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def opened(
-    episode: Episode,
-    facts: Facts,
-    lines: list[dict[str, Any]],
-    usual: str,
+def body_of(
+    episode: Episode, facts: Facts, lines: list[dict[str, Any]], usual: str, categorical: frozenset[int]
 ) -> dict[str, Any]:
-    """The body of an alert, without what every version says anew."""
-    first, key = episode.first, episode.key
+    """What an alert says in the words of one episode: title, evidence, samples, usual, what to run next."""
+    targets = targets_of(facts, lines)
     return {
-        "merged_into": None,
-        "first_change_at": first.at,
-        "actors": [
-            {
-                "user_id": key.user,
-                "user_name": None,
-                "origin": first.origin,
-                "client": first.client,
-                "share": 1.0,
-            }
-        ],
-        "samples": samples_of(episode, targets_of(facts, lines)),
+        "title": title_of(facts, targets, episode.first, categorical),
+        "samples": samples_of(episode, targets),
         "evidence": lines,
         "usual": usual,
-        "setup_before": None,
-        "coverage": "",
         "next": next_of(episode),
     }
 
 
-def version_of(org: str, episode: Episode, facts: Facts, name: str, moment: Moment) -> dict[str, Any]:
-    """The next version of an episode's alert, complete. `name`: open, growing or closed."""
-    state: AlertState = episode.alert
-    state.version += 1
-    state.records = facts.records
-    targets = targets_of(facts, state.body["evidence"])
+def shown_targets(facts: Facts, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The fields an episode writes, as an alert has them; one without a field for creates and deletes."""
+    return [target_of(facts, t) for t in targets_of(facts, lines)] or [whole_target(facts)]
+
+
+def version_of(org: str, incident: Incident, name: str, moment: Moment) -> dict[str, Any]:
+    """The next version of an alert, complete. `name`: open, growing, closed, or merged:ID."""
+    total = incident.total()
+    incident.version += 1
+    incident.said = total.records
+    state, _, merged_into = name.partition(":")
+    changes = max(1, total.changes)
+    actors = sorted(total.actors.items(), key=lambda one: (-one[1], one[0]))[:ACTORS_MAX]
     return {
-        "alert_id": state.alert_id,
-        "version": state.version,
+        "alert_id": incident.alert_id,
+        "version": incident.version,
         "org": org,
-        "severity": state.severity.value,
-        "state": name,
-        "title": title_of(facts, targets, episode.first, state.categorical),
+        "severity": incident.severity.value,
+        "state": state,
+        "merged_into": merged_into or None,
         "decided_at": moment.at,
         "at_change": moment.number,
         "at_ordinal": moment.ordinal,
-        "records": facts.records,
-        "changes": facts.changes,
-        "last_change_at": facts.last_at,
-        "kinds": {facts.key.kind: facts.changes},
-        "targets": [target_of(facts, t) for t in targets] or [whole_target(facts)],
-        "transactions": facts.transactions,
-        **state.body,
+        "first_change_at": incident.first_at,
+        "last_change_at": incident.last_at,
+        "records": total.records,
+        "changes": total.changes,
+        "kinds": total.kinds,
+        "actors": [
+            {
+                "user_id": user,
+                "user_name": None,
+                "origin": origin,
+                "client": client,
+                "share": round(count / changes, 4),
+            }
+            for (user, origin, client), count in actors
+        ],
+        "targets": incident.targets[:TARGETS_MAX],
+        "transactions": len(total.transactions),
+        "setup_before": None,
+        "coverage": "",
+        **incident.body,
+        "title": incident.body["title"] + _together(total, incident),
     }
+
+
+def _together(total: Total, incident: Incident) -> str:
+    """What the title adds where an alert is more than its largest episode."""
+    if incident.sum is not None or total.records <= incident.lead_records:
+        return ""
+    users = len({user for user, _, _ in total.actors})
+    by = f" by {users} users" if users > 1 else ""
+    return f"; {total.records:,} records in all{by}"
 
 
 def targets_of(facts: Facts, lines: list[dict[str, Any]]) -> list[FieldFacts]:

@@ -5,6 +5,7 @@ Everything done per change or per field value is done here for the whole batch a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +16,14 @@ import pyarrow.compute as pc
 
 from cdc.change.ids import OVERFLOW_ID, WILDCARD_SUFFIX
 from cdc.change.kinds import WHOLE_KINDS, Kind
+from cdc.detect.across import ROWS, WHOLE, Across, Cell, Who
 from cdc.detect.batch import I64, NOT_EVIDENCE, DetectBatch, Mask, Texts, origin_class
 from cdc.detect.episode import GAP_MS, RECORD_ID_BYTES, Beginning, Key
 from cdc.detect.facts import SENSITIVE
 from cdc.detect.hashing import U64, hash_texts, hash_words, lengths_of, mixed
 from cdc.detect.recall import Recall
 from cdc.detect.shapes import lowered, shapes_of
+from cdc.detect.slices import Written
 from cdc.detect.tallies import FIELD_ROWS, KNOWN, NULL, NULL_HASH, TEXT_BYTES, UNKNOWN, FieldRows
 
 FIELD_NAMES_MAX = 20_000
@@ -89,6 +92,7 @@ class Arranged:
     fields: FieldRows
     seen_by_row: I64
     stock: list[Stock]
+    written: Written
     batch: DetectBatch = field(repr=False)
 
     def beginning(self, place: int, base: int) -> Beginning:
@@ -180,7 +184,9 @@ class Memory:
             table.restore(kept)
 
 
-def arrange(batch: DetectBatch, clock: StreamClock, names: FieldNames, memory: Memory) -> Arranged:
+def arrange(
+    batch: DetectBatch, clock: StreamClock, names: FieldNames, memory: Memory, across: Across
+) -> Arranged:
     """Advances the clock by the batch, names its fields, remembers its values; changes nothing else."""
     ids, id_words = hash_texts(batch.record_id, RECORD_ID_BYTES)
     evidence = np.flatnonzero(~batch.full_state)
@@ -198,7 +204,8 @@ def arrange(batch: DetectBatch, clock: StreamClock, names: FieldNames, memory: M
     starts = np.flatnonzero(new_key)
     ends = np.flatnonzero(np.append(new_key[1:], True)) + 1 if len(codes) else starts
     groups = [Group(keys[int(codes[a])], a, b) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
-    fields, offsets, stock_fields = _fields(batch, rows, ids, names, memory)
+    fields, offsets, stock_fields, written = _fields(batch, rows, ids, names, memory)
+    texts = id_words.view(f"S{RECORD_ID_BYTES}").reshape(-1)
     transactions, _ = hash_texts(batch.transaction, TRANSACTION_BYTES)
     special = np.flatnonzero(_special(batch)[rows])
     return Arranged(
@@ -210,11 +217,12 @@ def arrange(batch: DetectBatch, clock: StreamClock, names: FieldNames, memory: M
         transactions=transactions[rows].tolist(),
         breaks=np.flatnonzero(pause).tolist(),
         special=special.tolist(),
-        record_ids=id_words.view(f"S{RECORD_ID_BYTES}").reshape(-1)[rows],
+        record_ids=texts[rows],
         offsets=offsets,
         fields=fields,
         seen_by_row=seen_by_row,
         stock=_stock(batch, ids, stock_fields),
+        written=_across(batch, written, ids, texts, across),
         batch=batch,
     )
 
@@ -277,8 +285,9 @@ def _keys(batch: DetectBatch, evidence: I64) -> tuple[dict[int, Key], I64]:
 
 def _fields(
     batch: DetectBatch, rows: I64, ids: U64, names: FieldNames, memory: Memory
-) -> tuple[FieldRows, I64, FieldRows]:
-    """Field rows of the arranged changes with where each change's begin, and those of sampled full states."""
+) -> tuple[FieldRows, I64, FieldRows, FieldRows]:
+    """Field rows of the arranged changes with where each change's begin, those of sampled full states, and
+    again those of changes, in stream order with `row` the batch's."""
     at = batch.field_row
     few = np.array([name in SENSITIVE for name in batch.entity.names] or [False], bool)[batch.entity.codes]
     sampled = batch.full_state & (few | (ids % np.uint64(STOCK_SAMPLE) == 0))
@@ -312,12 +321,63 @@ def _fields(
     stock_fields = made[stock] if bool(stock.any()) else made[:0]
     if len(stock_fields):
         made = made[~stock]
+    written = made.copy()
     place = np.empty(batch.rows, np.int64)
     place[rows] = np.arange(len(rows))
     made["row"] = place[made["row"]]
     fields = made[np.argsort(made["row"], kind="stable")]
     offsets = np.concatenate(([0], np.cumsum(np.bincount(fields["row"], minlength=len(rows)))))
-    return fields, offsets.astype(np.int64), stock_fields
+    return fields, offsets.astype(np.int64), stock_fields, written
+
+
+def _across(
+    batch: DetectBatch, made: FieldRows, ids: U64, texts: npt.NDArray[np.bytes_], across: Across
+) -> Written:
+    """Updates as rows of cells in stream order, each change beginning with a row for itself."""
+    plain = np.array([name == Kind.UPDATE for name in batch.kind.names] or [False], bool)[batch.kind.codes]
+    changes = np.flatnonzero(plain & ~batch.full_state)
+    fields = made[plain[made["row"]]] if len(changes) else made[:0]
+    counts = np.bincount(fields["row"], minlength=batch.rows)[changes] if len(changes) else changes
+    starts = np.concatenate(([0], np.cumsum(counts + 1)))[:-1].astype(np.int64)
+    rows = np.zeros(len(changes) + len(fields), ROWS)
+    of_field = np.ones(len(rows), bool)
+    of_field[starts] = False
+    change = np.repeat(changes, counts + 1)
+    for name in ("value", "flag", "text"):
+        rows[name][of_field] = fields[name]
+    rows["record"], rows["id"] = ids[change], texts[change]
+    codes = np.full(len(rows), WHOLE, np.int64)
+    codes[of_field] = fields["field"]
+    entity = batch.entity.codes[change].astype(np.int64)
+    kind = str(Kind.UPDATE)
+    rows["cell"] = _numbered(
+        entity << 32 | codes + 1,
+        lambda key: across.cell_code(Cell(batch.entity.names[key >> 32], kind, (key & 0xFFFFFFFF) - 1)),
+    )
+    width = len(batch.origin.names), len(batch.client.names)
+    who = (batch.user.codes[change].astype(np.int64) * width[0] + batch.origin.codes[change]) * width[1]
+    rows["who"] = _numbered(
+        who + batch.client.codes[change],
+        lambda key: across.actor_code(
+            Who(
+                batch.user.names[key // width[1] // width[0]],
+                batch.origin.names[key // width[1] % width[0]],
+                batch.client.names[key % width[1]],
+            )
+        ),
+    )
+    whole = np.repeat(rows["cell"][starts], counts + 1).astype(np.int32)
+    return Written(rows, whole, change)
+
+
+def _numbered(keys: I64, number: Callable[[int], int]) -> I64:
+    """Each key's number; new keys are numbered in order of first appearance."""
+    used, first, back = np.unique(keys, return_index=True, return_inverse=True)
+    numbers = np.zeros(len(used), np.int64)
+    for at in np.argsort(first, kind="stable").tolist():
+        numbers[at] = number(int(used[at]))
+    found: I64 = numbers[back]
+    return found
 
 
 def _likeness(words: U64, lengths: I64, wanted: Mask) -> U64:

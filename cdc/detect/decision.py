@@ -14,6 +14,10 @@ GUARD = 1.0
 SIDE_MIN = 0.5
 """Two independent kinds of evidence: each side must say at least so much."""
 
+SIDE_LEAST = 0.25
+STRONG = 2.0
+"""Beside a strong word about the values, a weak one about the actor is enough."""
+
 THRESHOLD = 2.0
 """Actor's side and value's side together, for an episode of `SIZE_FULL` records or more."""
 
@@ -23,7 +27,6 @@ PER_HALVING = 1.5
 """Small episodes need more: a person may set a page of 200 records to one value from a list view."""
 
 CERTAIN = 2.5
-CERTAIN_SIZE = 200
 """An actor's own long habit of variety, broken, needs nobody else's word."""
 
 LEARNING_FACTOR = 0.5
@@ -40,6 +43,10 @@ DIGEST_SIZE = 100
 DIGEST_LEARNING_SIZE = 500
 DIGEST_TOTAL = 1.75
 
+PAGE_RISE_MAX = 1.25
+DIGEST_RISE_MAX = 1.5
+"""The most that the budget may add to the bounds."""
+
 
 class Severity(StrEnum):
     DIGEST = "digest"
@@ -47,15 +54,28 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Needed:
+    """How much more than the bounds here is needed this week, for the budget's sake."""
+
+    page: float = 0.0
+    digest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """`suspicious`: not for its volume alone, so nothing is learned from it unless acknowledged."""
+    """`suspicious`: not for its volume alone, so nothing is learned from it unless acknowledged.
 
-    severity: Severity
-    suspicious: bool
+    `score`: by how much the evidence passes the bound of its size, for the budget; 0 where it does not, or
+    where no budget silences it.
+    """
+
+    severity: Severity | None
+    suspicious: bool = False
+    score: float = 0.0
 
 
-def decide(facts: Facts, weights: dict[str, Weight]) -> Verdict | None:
-    """What an episode with these weights deserves now; None: nothing."""
+def decide(facts: Facts, weights: dict[str, Weight], needed: Needed) -> Verdict:
+    """What an episode with these weights deserves now."""
     value_of = {channel: weight.value for channel, weight in weights.items()}
     guard = value_of.get("D0", 0.0)
     if guard >= GUARD:
@@ -67,29 +87,27 @@ def decide(facts: Facts, weights: dict[str, Weight]) -> Verdict | None:
     actor = value_of.get("D1", 0.0) + value_of.get("D2", 0.0)
     if facts.org.learning:
         actor *= LEARNING_FACTOR
-    sides = sorted((guard, *(value_of.get(channel, 0.0) for channel in ("D3", "D4", "D6"))), reverse=True)
-    value = sides[0] + sides[1] / 4
-    if _is_page(facts, size, actor, value):
-        return Verdict(Severity.PAGE, True)
+    kinds = sorted((guard, *(value_of.get(channel, 0.0) for channel in ("D3", "D4", "D6"))), reverse=True)
+    value = kinds[0] + kinds[1] / 4
+    if size >= (LEARNING_SIZE if facts.org.learning else SIZE_MIN):
+        certain = max(0.0, value - CERTAIN) + 0.01 if value >= CERTAIN else 0.0
+        sides = value >= SIDE_MIN and actor >= (SIDE_MIN if value < STRONG else SIDE_LEAST)
+        both = max(0.0, actor + value - required(size)) + 0.01 if sides else 0.0
+        score = max(certain, both if actor + value >= required(size) else 0.0)
+        if score > 0:
+            severity = Severity.PAGE if score > needed.page else Severity.DIGEST
+            return Verdict(severity, True, score)
     if _is_volume(facts) and actor >= SIDE_MIN:
         return Verdict(Severity.PAGE, value >= SIDE_MIN)
     least = DIGEST_LEARNING_SIZE if facts.org.learning and value < 1 else DIGEST_SIZE
-    if size >= least and actor + value >= DIGEST_TOTAL:
+    if size >= least and actor + value >= DIGEST_TOTAL + needed.digest:
         return Verdict(Severity.DIGEST, value >= 1 and actor >= SIDE_MIN)
-    return None
+    return Verdict(None)
 
 
 def required(size: int) -> float:
     """What both sides together must reach at this size."""
     return THRESHOLD + PER_HALVING * max(0.0, log2(SIZE_FULL / max(1, size)))
-
-
-def _is_page(facts: Facts, size: int, actor: float, value: float) -> bool:
-    if value >= CERTAIN and size >= CERTAIN_SIZE:
-        return True
-    if size < (LEARNING_SIZE if facts.org.learning else SIZE_MIN):
-        return False
-    return min(actor, value) >= SIDE_MIN and actor + value >= required(size)
 
 
 def _is_volume(facts: Facts) -> bool:

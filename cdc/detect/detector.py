@@ -9,18 +9,23 @@ batches decides nothing: state and alerts are equal for batches of one change an
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from cdc.detect.alert import AlertState, Moment
+from cdc.detect.alert import Moment
 from cdc.detect.arrange import Arranged, FieldNames, Memory, StreamClock, arrange
 from cdc.detect.batch import DetectBatch, from_columns
-from cdc.detect.episode import GAP_MS, Episode, Key
+from cdc.detect.episode import GAP_MS, RECORD_ID_BYTES, Episode, Key
+from cdc.detect.hashing import hash_texts
 from cdc.detect.judge import Judge, Version
+from cdc.detect.slices import Ended, Slices
 from cdc.detect.state import pack, unpack
+from cdc.detect.templates import Window
 from cdc.ports.columns import ColumnBatch
 from cdc.ports.log import Checkpoint
 from cdc.ports.types import Ordinal
@@ -34,10 +39,13 @@ OPEN_MAX = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Limits of the state."""
+    """Limits of the state, the budget of alerts, and channels to leave out."""
 
     rows_max: int = ROWS_MAX
     open_max: int = OPEN_MAX
+    pages_per_week: float = 1
+    digests_per_week: float = 5
+    without: frozenset[str] = frozenset()
 
 
 class Timer(NamedTuple):
@@ -49,7 +57,7 @@ class Timer(NamedTuple):
     first: int  # the change with which the episode began: one timer an episode
 
 
-CLOSE, JUDGE = 0, 1
+ENDED_BEFORE, CLOSE, JUDGE, ENDED_WITH = -1, 0, 1, 2
 
 
 class Detector:
@@ -64,7 +72,8 @@ class Detector:
         self._names = FieldNames()
         self._clock = StreamClock()
         self._memory = Memory()
-        self._judge = Judge(org, self._names.names)
+        self._slices = Slices()
+        self._judge = self._new_judge()
         self._open: dict[Key, Episode] = {}
         self._timers: list[Timer] = []
 
@@ -98,24 +107,41 @@ class Detector:
         self._clock.seen = max(self._clock.seen, org_time)
         found: list[Version] = []
         over = [self._open[timer.key] for timer in self._over(self._clock.seen)]
+        moment = Moment(self.taken, 0, self._clock.seen)
         for episode in sorted(over, key=lambda e: (e.last_seen, e.last_number)):
             del self._open[episode.key]
-            found += self._judge.close(episode, Moment(self.taken, 0, org_time))
-        return found
+            found += self._judge.close(episode, moment)
+        ended = self._slices.pass_time(self._clock.seen)
+        if ended is not None:
+            found += self._judge.slice(ended, moment)
+        return found + self._judge.pass_time(moment)
 
     def acknowledge(self, alert_id: str) -> None:
         """Somebody said that this alert is all right: it is learned, and its volume no longer counts."""
-        self._mark(alert_id, True)
         self._judge.acknowledge(alert_id)
 
     def unacknowledge(self, alert_id: str) -> None:
-        """The acknowledgement of an alert still open is taken back."""
-        self._mark(alert_id, False)
+        """The acknowledgement of an alert is taken back: its job is news again."""
+        self._judge.withdraw(alert_id)
 
-    def _mark(self, alert_id: str, acknowledged: bool) -> None:
-        for episode in self._open.values():
-            if episode.alert is not None and episode.alert.alert_id == alert_id:
-                episode.acknowledged = acknowledged
+    def announce(self, window: Window) -> None:
+        """A time in which volume is no news."""
+        self._judge.said.announce(window)
+
+    def restoring(self, user: str, entity: str, kind: str, record_ids: Sequence[str], at: int) -> None:
+        """This system is about to write these records as this user: no alert is made of it."""
+        ids, _ = hash_texts(pa.array(record_ids, pa.string()), RECORD_ID_BYTES)
+        self._judge.said.restoring(user, entity, kind, ids.tolist(), at)
+
+    def _new_judge(self) -> Judge:
+        given = self.options
+        return Judge(
+            self.org,
+            self._names.names,
+            pages_per_week=given.pages_per_week,
+            digests_per_week=given.digests_per_week,
+            without=given.without,
+        )
 
     # -- one part of a batch --------------------------------------------------------------------------------
 
@@ -131,8 +157,10 @@ class Detector:
         evidence = np.flatnonzero(~batch.full_state)
         if len(evidence):
             self._judge.begin(int(batch.committed_at[evidence[0]]))
-        walk = _Walk(self, arrange(batch, self._clock, self._names, self._memory), found)
-        walk.run()
+        arranged = arrange(batch, self._clock, self._names, self._memory, self._judge.across)
+        ended = self._slices.cut(arranged.written, arranged.seen_by_row)
+        _Walk(self, arranged, ended, found).run()
+        self._slices.settle()
         self.taken += batch.rows
 
     def _over(self, seen: int) -> list[Timer]:
@@ -184,6 +212,7 @@ class Detector:
                 "seen": self._clock.seen,
                 "entities": dict(sorted(self._clock.entities.items())),
                 "memory": self._memory.state(),
+                "slice": self._slices.state(),
                 "judge": self._judge.state(),
                 "open": [episode.state() for episode in episodes],
             }
@@ -199,12 +228,15 @@ class Detector:
         made._names = FieldNames(kept["names"])
         made._clock.seen, made._clock.entities = kept["seen"], kept["entities"]
         made._memory.restore(kept["memory"])
-        made._judge = Judge(made.org, made._names.names)
+        made._slices.restore(kept["slice"])
+        made._judge = made._new_judge()
         made._judge.restore(kept["judge"])
         for one in kept["open"]:
             episode = Episode.restored(one)
             if one["alert"] is not None:
-                episode.alert = AlertState.restored(one["alert"])
+                incident = made._judge.incidents.open[one["alert"]]
+                episode.alert = incident
+                incident.live[episode.first.number] = episode
             made._open[episode.key] = episode
             made.set_timer(episode)
         return made
@@ -213,15 +245,20 @@ class Detector:
 class _Walk:
     """One arranged batch on its way through the open episodes."""
 
-    def __init__(self, detector: Detector, arranged: Arranged, found: list[Version]) -> None:
+    def __init__(
+        self, detector: Detector, arranged: Arranged, ended: list[Ended], found: list[Version]
+    ) -> None:
         self.detector = detector
         self.judge = detector._judge
         self.open = detector._open
         self.a = arranged
         self.found = found
-        self.moments: list[
-            tuple[int, int, int, Episode, int, int]
-        ] = []  # row, phase, number, episode, place, stop
+        self.ended = ended
+        # row, phase, number, episode, place, stop; of a slice its place in `ended`, and no episode
+        self.moments: list[tuple[int, int, int, Episode | None, int, int]] = [
+            (one.row, one.phase, at, None, at, 0) for at, one in enumerate(ended)
+        ]
+        heapify(self.moments)
         self.stock_next = 0
 
     def run(self) -> None:
@@ -234,7 +271,9 @@ class _Walk:
             row, phase, _, episode, place, stop = heappop(self.moments)
             self._learn_stock(row)
             moment = self._moment(row)
-            if phase == CLOSE:
+            if episode is None:
+                self.found += self.judge.slice(self.ended[place], moment)
+            elif phase == CLOSE:
                 self.found += self.judge.close(episode, moment)
             else:
                 self.found += self.judge.judge(episode, moment)

@@ -98,7 +98,8 @@ class Episode:
     next_changes: int = FIRST_LOOPED
     names_all: bool = False  # a wildcard or overflow id was among its records
     acknowledged: bool = False
-    alert: Any = None  # cdc.detect.alert.AlertState
+    score: float = 0.0  # the most that its evidence has passed the bounds by
+    alert: Any = None  # cdc.detect.incident.Incident
     ids: Distinct = field(default_factory=lambda: Distinct(IDS_MAX))
     transactions: Distinct = field(default_factory=lambda: Distinct(TRANSACTIONS_MAX))
     pace: Pace = field(default_factory=Pace)
@@ -233,9 +234,9 @@ class Episode:
             "first": [first.number, first.ordinal, first.at, first.transaction, first.origin, first.client],
             "last": [self.last_at, self.last_seen, self.last_number],
             "counts": [self.changes, self.looped, self.next_records, self.next_changes],
-            "flags": [self.names_all, self.acknowledged, self.run_grew],
+            "flags": [self.names_all, self.acknowledged, self.run_grew, self.score],
             "runs": list(self.runs.items()),
-            "alert": self.alert.state() if self.alert is not None else None,
+            "alert": self.alert.alert_id if self.alert is not None else None,
             "ids": self.ids.state(),
             "transactions": self.transactions.state(),
             "pace": self.pace.state(),
@@ -250,7 +251,7 @@ class Episode:
         """Without its alert, which the caller restores."""
         made = cls(Key(*state["key"]), Beginning(*state["first"]), *state["last"])
         made.changes, made.looped, made.next_records, made.next_changes = state["counts"]
-        made.names_all, made.acknowledged, made.run_grew = state["flags"]
+        made.names_all, made.acknowledged, made.run_grew, made.score = state["flags"]
         made.runs = {code: list(run) for code, run in state["runs"]}
         made.ids = Distinct.restored(state["ids"])
         made.transactions = Distinct.restored(state["transactions"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from cdc.detect.episode import BULK, Episode, Key
@@ -25,6 +25,8 @@ SENSITIVE = {
     "GroupMember": 8,
 }
 """Entities that say who may do what: there are few of them, and each weighs as so many others."""
+
+BULK_SENSITIVE = 10
 
 
 class FieldFacts(NamedTuple):
@@ -92,13 +94,17 @@ class Facts:
     suspicious: bool = False  # alerted, and not for its volume alone
     sizes: tuple[int, ...] = field(default=())
 
+    def as_announced(self) -> Facts:
+        """The same, its volume being no news."""
+        return replace(self, acknowledged=True)
+
     @property
     def day(self) -> int:
         return self.first_at // DAY_MS
 
     @property
     def bulk(self) -> bool:
-        return self.records >= BULK
+        return self.records >= (BULK_SENSITIVE if self.key.entity in SENSITIVE else BULK)
 
     @property
     def per_transaction(self) -> float:

@@ -56,6 +56,18 @@ class Total:
             if actor in self.actors or len(self.actors) < USERS_MAX:
                 self.actors[actor] = self.actors.get(actor, 0) + changes
 
+    def merge(self, other: Total) -> None:
+        """Count what another has counted."""
+        for entity, ids in other.ids.items():
+            if entity in self.ids or len(self.ids) < TARGETS_MAX:
+                self.ids.setdefault(entity, Distinct(IDS_MAX)).merge(ids)
+        for kind, changes in other.kinds.items():
+            self.kinds[kind] = self.kinds.get(kind, 0) + changes
+        for actor, changes in other.actors.items():
+            if actor in self.actors or len(self.actors) < USERS_MAX:
+                self.actors[actor] = self.actors.get(actor, 0) + changes
+        self.transactions.merge(other.transactions)
+
     def copy(self) -> Total:
         made = Total(kinds=dict(self.kinds), actors=dict(self.actors))
         for entity, ids in self.ids.items():

@@ -17,7 +17,7 @@ WHOLE_RECORD = -1
 HABIT_DAYS = 3
 """After so many days of the same, never reverted, it is usual (detection.md, D0)."""
 
-HABIT_GROWTH = 2
+HABIT_GROWTH = 3
 """An episode up to so many times the largest of a habit still belongs to it."""
 
 HABITS_MAX = 4096

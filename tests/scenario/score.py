@@ -183,7 +183,10 @@ def _count(one: Found, page: dict[str, Any], label: Label, rows: _Rows) -> None:
     users = [a["user_id"] for a in page["actors"]]
     one.right_user = users[0] in label.users if label.users else len(users) > 1
     target = page["targets"][0]
-    one.right_field = target["field"] in label.fields if label.fields else target["entity"] in label.entities
+    if label.fields and "UPDATE" in page["kinds"]:
+        one.right_field = target["field"] in label.fields
+    else:  # of creates and deletes an alert names no field
+        one.right_field = target["entity"] in label.entities
 
 
 def _name(version: dict[str, Any], labels: dict[int, Label], rows: dict[int, _Rows]) -> str:

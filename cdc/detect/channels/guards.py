@@ -7,7 +7,7 @@ from typing import Any
 from cdc.change.kinds import Kind
 from cdc.detect.episode import GUARDED
 from cdc.detect.facts import Facts, FieldFacts
-from cdc.detect.memory import BulkMemory, BulkWrite, Habits
+from cdc.detect.memory import HABIT_GROWTH, BulkMemory, BulkWrite, Habits
 from cdc.detect.norms import EDITS, Norms
 from cdc.ports.evidence import Weight
 
@@ -96,7 +96,9 @@ class Guards:
 
 def _usual_size(earlier: list[BulkWrite], facts: Facts) -> bool:
     """Three earlier days at this size."""
-    return len({w.day for w in earlier if w.day < facts.day and facts.records <= 2 * w.records}) >= 3
+    return (
+        len({w.day for w in earlier if w.day < facts.day and facts.records <= HABIT_GROWTH * w.records}) >= 3
+    )
 
 
 def _nulls_of(field: FieldFacts) -> tuple[int, int]:

@@ -109,7 +109,7 @@ class OneValue:
             key=lambda found: (found.weight, -found.field.code),
             default=None,
         )
-        if alike is not None and alike.weight < OWN_MAX and self._still_varied(facts, written) >= 2:
+        if alike is not None and not self._lost(alike) and self._still_varied(facts, written) >= 2:
             alike = alike._replace(weight=alike.weight * STILL_VARIED)
         others = (alike, self._shape(facts, written), self._run(facts))
         best = max((f for f in others if f is not None), key=lambda f: f.weight, default=None)
@@ -167,6 +167,13 @@ class OneValue:
         if field.remembered >= REMEMBERED_MIN and field.variety_before < REPLACED_ALIKE:
             return Finding(weight * NOTHING_LOST, field, sentence + "; what it replaced was one value too")
         return Finding(weight, field, sentence)
+
+    def _lost(self, found: Finding) -> bool:
+        """Whether something was taken away for certain: the actor's own habit, nulls, or values that differed."""
+        field = found.field
+        varied = field.remembered >= REMEMBERED_MIN and field.variety_before >= LOST_VARIETY
+        null = bool(field.top) and field.top[0].text is None
+        return found.weight >= OWN_MAX or null or varied
 
     def _shape(self, facts: Facts, written: list[FieldFacts]) -> Finding | None:
         """Values that do not look like the field's."""

@@ -90,11 +90,11 @@ def test_a_tick_closes_what_is_over_on_a_quiet_stream() -> None:
     rows = org.bulk("Lead", org.some("Lead", 300), BEGIN, "005Y", FLOW, dict, kind="DELETE")
     (opened,) = detector.take(as_batch(rows))
     last = max(row["committed_at"] for row in rows)
-    assert detector.tick(last + 14 * MINUTE) == []
-    (closed,) = detector.tick(last + 15 * MINUTE)
+    assert detector.tick(last + 119 * MINUTE) == []
+    (closed,) = detector.tick(last + 120 * MINUTE)
     assert (closed["alert_id"], closed["state"], closed["version"]) == (opened["alert_id"], "closed", 2)
     assert (closed["records"], closed["at_change"]) == (300, 300)
-    assert detector.tick(last + HOUR) == []
+    assert detector.tick(last + 4 * HOUR) == []
 
 
 def test_a_stream_that_catches_up_hours_behind_is_timed_by_itself() -> None:

@@ -128,7 +128,7 @@ def test_positions_of_a_quiet_org_close_what_is_over(tmp_path: Path) -> None:
     last = max(r["committed_at"] for r in rows)
     follower.take(columns([], 601, [positions(last + 14 * MINUTE, 600)]))
     assert own.decode("alert", published[-1].value)["state"] != "closed"
-    follower.take(columns([], 601, [positions(last + 16 * MINUTE, 600)]))
+    follower.take(columns([], 601, [positions(last + 121 * MINUTE, 600)]))
     assert own.decode("alert", published[-1].value)["state"] == "closed"
 
 
