@@ -17,6 +17,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from cdc.errors import BadArgument, CursorExpired, NotFound, OrgUnavailable
 from cdc.ports.org import BULK_PAGE_ROWS, BulkProgress, BulkState, Page
@@ -27,6 +28,9 @@ POLL_FIRST_S = 0.25  # a job of a small entity takes about a second
 POLL_MAX_S = 15.0
 POLL_GROWTH = 1.6
 PARALLEL_MAX = 5  # addresses that one answer of resultPages has
+
+NO_SUCH_RESOURCE = frozenset({400, 404, 405, 501})
+"""How an org that does not know resultPages says so; the job itself has been seen to be complete."""
 
 NO_MORE = "null"
 """What Sforce-Locator says at the end."""
@@ -120,7 +124,7 @@ class SalesforceBulk:
         while at is not None:
             raw = await self._results(_with_most(at, rows_max), where)
             locator = raw.headers.get("Sforce-Locator", NO_MORE)
-            at = None if locator == NO_MORE else f"{job}/results?locator={locator}"
+            at = None if locator == NO_MORE else f"{job}/results?locator={quote(locator, safe='')}"
             yield _page(raw, at, total, where)
 
     async def _side_by_side(
@@ -148,7 +152,7 @@ class SalesforceBulk:
         more: str | None = f"{job}/resultPages"
         while more is not None:
             answer = await self._rest.attempt("GET", more, where=where)
-            if answer.status == 404:
+            if answer.status in NO_SUCH_RESOURCE:
                 return []
             if answer.status >= 300:
                 raise _result_error(answer, where)

@@ -118,6 +118,9 @@ class Committer:
         by_record: dict[str, _Done] = {}
         record_ids: list[str] = []
         for change in wanted:
+            if self._is_moot(change):
+                record_ids.append(change.record_id or "")
+                continue
             made = self._apply(change, transaction, stamp, stamped=stamped, knobs=knobs)
             record_ids.append(made.record.id)
             earlier = by_record.get(made.record.id)
@@ -130,6 +133,16 @@ class Committer:
         return record_ids[: len(wanted)], self._events(transaction, done, knobs, selected, merge=merge)
 
     # What is changed
+
+    def _is_moot(self, change: Change) -> bool:
+        """Whether an earlier change of the same transaction has left nothing to do: a trigger writes to a record that
+        a cascade has taken."""
+        if change.op is Op.CREATE:
+            return False
+        record = self._entities[change.entity].records.get(change.record_id or "")
+        if record is None:
+            return True
+        return record.deleted if change.op in (Op.UPDATE, Op.DELETE) else False
 
     def _checked(self, changes: Iterable[Change]) -> list[Change]:
         checked = []

@@ -181,6 +181,18 @@ async def test_an_older_org_without_side_by_side_pages_is_read_page_by_page() ->
         assert found[0].cursor == f"{RESULTS}?locator=B"
 
 
+async def test_a_locator_is_sent_back_as_it_came_whatever_is_in_it() -> None:
+    async with opened() as (server, org, _):
+        server.script("GET", JOB, job("JobComplete", numberRecordsProcessed=2))
+        server.script(
+            "GET", RESULTS, raw('"Id"\n"1"\n', **{"Sforce-Locator": "a+b/c=&d"}), raw('"Id"\n"2"\n')
+        )
+        first, _ = await pages(org, rows_max=1)
+        assert [asked.get("locator") for _, _, asked, _ in server.seen(RESULTS)] == [None, "a+b/c=&d"]
+        assert [row["Id"] for page in await pages(org, first.cursor or "") for row in page.rows] == ["2"]
+        assert server.seen(RESULTS)[-1][2]["locator"] == "a+b/c=&d"
+
+
 @pytest.mark.parametrize(
     "cursor", ["", "/services/data/v66.0/limits", f"{RESULTS}?locator=../../x", f"http://x{RESULTS}"]
 )
