@@ -24,6 +24,7 @@ from cdc.journal.compact import compact
 from cdc.journal.faults import translated
 from cdc.journal.manifests import Manifest, SigningKey
 from cdc.journal.needs import needs_between, requests, schema_requests, unmet_needs
+from cdc.journal.restoring import begin_from_segments
 from cdc.journal.sealer import Sealer
 from cdc.journal.segments import Chain, recover
 from cdc.journal.state import Held, load
@@ -146,6 +147,8 @@ class DuckJournal:
         """Open or create, migrate, start the writer thread; returns how far it has read the log."""
         self._connect()
         self._held = load(self._connection, self.org)
+        if self._held.ordinal == 0 and begin_from_segments(self._connection, self.segments):
+            self._held = load(self._connection, self.org)
         recover(self._connection, self.segments, self._held.ordinal)
         self.sealer.begin(self._connection)
         self._unsent = requests(unmet_needs(self._connection), self._clock.wall_ms)

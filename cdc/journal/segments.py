@@ -177,8 +177,11 @@ def adopt(connection: Any, folder: str, manifest: Manifest, sha256: str) -> None
     make_views(connection, folder, live_segments(connection))
 
 
-def record(connection: Any, folder: str, manifest: Manifest, sha256: str) -> None:
-    """The manifest among the seals the journal knows, with what its files hold of each entity."""
+def record(connection: Any, folder: str, manifest: Manifest, sha256: str, *, has_files: bool = True) -> None:
+    """The manifest among the seals the journal knows, with what its files hold of each entity.
+
+    `has_files` false: a later one stands in for it, and its files are gone.
+    """
     connection.execute(
         "INSERT INTO store.seals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -192,7 +195,7 @@ def record(connection: Any, folder: str, manifest: Manifest, sha256: str) -> Non
         connection.execute(
             f"DELETE FROM store.{table} WHERE list_contains(?::BIGINT[], number)", [list(manifest.replaces)]
         )
-    if not manifest.files:
+    if not manifest.files or not has_files:
         return
     for name in ("sealed_broad", "sealed_entities"):
         text = statement(name).replace("$number", str(manifest.number))

@@ -19,8 +19,8 @@ from cdc.errors import StopProcess
 from cdc.journal import segments
 from cdc.journal.manifests import manifest_path, numbers_in, read_manifest
 from cdc.journal.merging import MERGED_AT_ONCE
-from tests.unit.journal.batches import Change, batch
-from tests.unit.journal.held import PATIENCE_S, ask, commit, opened
+from tests.unit.journal.batches import Change, batch, full_state
+from tests.unit.journal.held import PATIENCE_S, ask, commit, everything, opened
 
 CHANGES = "SELECT * FROM changes ORDER BY seq"
 FIELDS = "SELECT * FROM field_changes ORDER BY seq, field"
@@ -212,3 +212,38 @@ def test_a_manifest_is_plain_json_that_says_what_it_holds(tmp_path: Path) -> Non
     said = json.loads(manifest_path(str(folder_of(tmp_path)), 1).read_text())
     assert (said["org"], said["kind"], said["first_seq"], said["last_seq"]) == ("acme", "seal", 1, 10)
     assert [(f["table"], f["rows"]) for f in said["files"]] == [("changes", 10), ("fields", 20)]
+
+
+def test_a_lost_journal_is_made_anew_from_segments_and_the_log(tmp_path: Path) -> None:
+    log = [
+        batch([Change(n, record=n % 3, said={"Name": f"value {n}"}) for n in range(1, 11)]),
+        batch([Change(11, record=1, kind="GAP_UPDATE"), Change(12, record=2, said={"Name": "b"})]),
+        batch([full_state(13, 1, "reread-1", 12, {"Name": "read again"})]),
+        batch([Change(n, record=n % 3, said={"Name": f"value {n}"}) for n in range(14, 20)]),
+    ]
+    tables = ("changes", "fields", "coverage", "needs", "checkpoint")
+    with opened(tmp_path) as journal:
+        commit(journal, *log[:3])
+        journal.seal()
+        commit(journal, *log[3:])
+        before = everything(journal, tables)
+    (tmp_path / "journal.duckdb").unlink()
+    with opened(tmp_path) as journal:
+        assert int(journal.checkpoint.ordinal) == 13
+        assert ask(journal, "SELECT count(*) FROM changes") == [(13,)]
+        commit(journal, *log)
+        assert everything(journal, tables) == before
+
+
+def test_a_journal_is_not_begun_from_segments_that_were_changed(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        commit(journal, changes(1, 10))
+        journal.seal()
+    (tmp_path / "journal.duckdb").unlink()
+    path = folder_of(tmp_path) / "000001" / "fields.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    with (
+        pytest.raises(StopProcess, match=r"000001/fields\.parquet is not the one that was sealed"),
+        opened(tmp_path),
+    ):
+        pass
