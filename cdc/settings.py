@@ -381,6 +381,22 @@ class RestoreSettings(_Credentials):
         return self
 
 
+class SandboxSettings(_Credentials):
+    """Another org, to copy records of any moment into: a sandbox, never production."""
+
+    auth: MaybeAuth = Field("", description="empty: there is none; else as in [salesforce]")
+    login_url: HttpsUrl = Field("", description="the sandbox's My Domain")
+
+    @model_validator(mode="after")
+    def _whole(self) -> SandboxSettings:
+        problems = [f"{key} is needed for auth = {self.auth}" for key in self.missing(self.auth)]
+        if self.auth and not self.login_url:
+            problems.append("login_url is needed: it is another org")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
 class DrillSettings(Section):
     """Rehearsals on a schedule."""
 
@@ -473,6 +489,7 @@ class Settings(BaseSettings):
     org: OrgSettings
     salesforce: SalesforceSettings
     restore: RestoreSettings = RestoreSettings()
+    sandbox: SandboxSettings = SandboxSettings()
     drill: DrillSettings = DrillSettings()
     poll: PollSettings = PollSettings()
     verify: VerifySettings = VerifySettings()

@@ -12,7 +12,7 @@ import typer
 from cdc.answer.times import parse_time
 from cdc.cli.act import act
 from cdc.cli.ask import ask
-from cdc.cli.look import FORM, LIMIT
+from cdc.cli.look import AT, BEFORE, FORM, LIMIT
 from cdc.cli.render import Format, say, write
 from cdc.cli.state import options
 from cdc.errors import BadArgument, DifferenceFound, SettingsError
@@ -331,6 +331,35 @@ def undo_restore(restore: RESTORE, form: FORM = Format.TABLE) -> None:
     """Plan to take a restore back. Example: cdc restore undo r-0123456789"""
     settings = options.settings()
     done = act(settings, "undo_restore", restore_id=restore)
+    _show_plan(settings, done["restore_id"], "", 20, form)
+
+
+@restore_app.command("copy")
+def copy_to_sandbox(
+    entity: Annotated[list[str], typer.Option("--entity", help="API name; may be given again.")],
+    at: AT = None,
+    before: BEFORE = None,
+    record: RECORD = None,
+    mask: Annotated[
+        list[str] | None, typer.Option("--mask", help="Entity.Field, besides privacy.masked.")
+    ] = None,
+    parents: Annotated[bool, typer.Option(help="What they point to as well.")] = True,
+    children: Annotated[bool, typer.Option(help="What points to them as well.")] = True,
+    form: FORM = Format.TABLE,
+) -> None:
+    """Plan a copy of any moment into [sandbox]; apply it like a restore. Example: cdc restore copy --entity Account --at -7d"""
+    settings = options.settings()
+    done = act(
+        settings,
+        "plan_copy",
+        entities=entity,
+        at=at,
+        before=before,
+        records=record,
+        masked=mask,
+        parents=parents,
+        children=children,
+    )
     _show_plan(settings, done["restore_id"], "", 20, form)
 
 

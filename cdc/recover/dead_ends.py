@@ -16,19 +16,19 @@ async def without_dead_ends(
 ) -> pa.Table:
     """The rows of a creation, those that point to nothing turned to `impossible`. `coming_back`: ids this plan brings back.
 
-    A field that may point to several entities is not looked at: the org says then what is wrong with it.
+    Which entity an id belongs to is told by its first three characters; one nobody knows counts as there.
     """
     targets = {
-        (d.entity, f.path): f.reference_to[0]
-        for d in descriptions.values()
-        for f in d.fields
-        if len(f.reference_to) == 1
+        (d.entity, f.path): f.reference_to for d in descriptions.values() for f in d.fields if f.reference_to
     }
+    prefixes = await _prefixes(org, descriptions, {t for some in targets.values() for t in some})
     listed = rows.to_pylist()
     wanted: dict[str, set[str]] = {}
     for row in listed:
-        target = targets.get((row["entity"], row["field"]))
-        if row["action"] == "CREATE" and target and row["before"] and row["before"] not in coming_back:
+        if row["action"] != "CREATE" or not row["before"] or row["before"] in coming_back:
+            continue
+        target = prefixes.get(row["before"][:3]) if (row["entity"], row["field"]) in targets else None
+        if target:
             wanted.setdefault(target, set()).add(row["before"])
     dead: set[str] = set()
     for target, ids in wanted.items():
@@ -61,6 +61,21 @@ def without_unmakeable(rows: pa.Table, more: pa.Table) -> pa.Table:
         if not (r["action"] == "CREATE" and r["field"] is None and r["record_id"] in cannot)
     ]
     return pa.Table.from_pylist([*kept, *listed], schema=rows.schema)
+
+
+async def _prefixes(
+    org: Org, descriptions: Mapping[str, EntityDescription], names: set[str]
+) -> dict[str, str]:
+    """Key prefix -> entity, of those the org describes to this user."""
+    out = {d.key_prefix: d.entity for d in descriptions.values() if d.key_prefix}
+    for name in sorted(names - set(descriptions)):
+        try:
+            described = await org.describe(name)
+        except CdcError:
+            continue
+        if described.key_prefix:
+            out[described.key_prefix] = name
+    return out
 
 
 async def _gone(org: Org, entity: str, ids: set[str]) -> set[str]:

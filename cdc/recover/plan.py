@@ -98,7 +98,7 @@ async def make_plan(
         "automation": [a.as_json() for a in automation],
         "automation_unread": unread,
         "options": {"delete_created": options.delete_created, "bulk_from": options.bulk_from},
-        **_counted(rows),
+        **counted(rows),
         **calls_of(rows, present, options.bulk_from),
     }
     return Draft(rows, facts)
@@ -258,7 +258,9 @@ def _creation(
         decision, reason = (
             ("revert", "") if f.createable else ("follows", "set by the org when the record is created")
         )
-        rows.append(_row(description.entity, record_id, "CREATE", f.path, values[f.path], decision, reason))
+        rows.append(
+            plan_row(description.entity, record_id, "CREATE", f.path, values[f.path], decision, reason)
+        )
     missing = [
         f.path
         for f in description.fields
@@ -266,7 +268,7 @@ def _creation(
     ]
     if missing:
         reason = f"required and not known: {', '.join(missing)}"
-        return [_row(description.entity, record_id, "CREATE", None, "present", "impossible", reason)]
+        return [plan_row(description.entity, record_id, "CREATE", None, "present", "impossible", reason)]
     return rows
 
 
@@ -324,12 +326,12 @@ async def _reparenting(
                 decision, reason = "impossible", "points to a record made anew, and cannot be changed"
             elif value not in (None, p["old_id"]):
                 decision, reason = "conflict", "has been pointed elsewhere since"
-            row = _row(entity, p["record_id"], "REPARENT", p["field"], p["old_id"], decision, reason)
+            row = plan_row(entity, p["record_id"], "REPARENT", p["field"], p["old_id"], decision, reason)
             rows.append({**row, "now": value})
     return rows
 
 
-def _row(
+def plan_row(
     entity: str,
     record_id: str,
     action: str,
@@ -338,6 +340,7 @@ def _row(
     decision: str,
     reason: str,
 ) -> dict[str, Any]:
+    """A row of a plan, but for its step; `bad` and `now` are not known."""
     return {
         "entity": entity,
         "record_id": record_id,
@@ -351,7 +354,7 @@ def _row(
     }
 
 
-def _counted(rows: pa.Table) -> dict[str, Any]:
+def counted(rows: pa.Table) -> dict[str, Any]:
     """How many rows and records of each decision, and the reasons with how often each is given."""
     groups = (
         rows.group_by(["entity", "action", "decision"])

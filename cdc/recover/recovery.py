@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from cdc.ports.org import Org
 from cdc.ports.orgwriter import OrgWriter
 from cdc.recover.acknowledge import acknowledged
 from cdc.recover.apply import Apply, ApplyOptions, Progress
-from cdc.recover.drill import RECORDS_DEFAULT, RECORDS_MAX, Drill, SandboxDrill
+from cdc.recover.copying import CopyOptions, make_copy
+from cdc.recover.drill import RECORDS_DEFAULT, RECORDS_MAX, Drill, SandboxDrill, refuse_production
 from cdc.recover.guard import refuse_while_growing
 from cdc.recover.incidents import Incident, alert_of, by_hand, find, narrowed, widened
 from cdc.recover.ledger import Ledger
+from cdc.recover.masking import mask_key
 from cdc.recover.plan import PlanOptions, make_plan
 from cdc.recover.planfile import Plan, checked, load_plan, save_plan
 from cdc.recover.restores import Restore, restore_of
@@ -38,6 +40,7 @@ class Connected:
     org: Org
     writer: OrgWriter
     user_id: str
+    org_id: str = ""
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Connected]]
@@ -76,12 +79,16 @@ class Recovery:
         folder: Path,
         connect: Connect | None,
         *,
+        sandbox: Connect | None = None,
+        masked: Sequence[str] = (),
         plan_options: PlanOptions | None = None,
         apply_options: ApplyOptions | None = None,
     ) -> None:
         self.ledger = ledger
         self._folder = folder
         self._connect = connect
+        self._sandbox = sandbox
+        self._masked = tuple(masked)
         self._plan_options = plan_options or PlanOptions()
         self._apply_options = apply_options or ApplyOptions()
         self._works: dict[str, Work] = {}
@@ -178,7 +185,10 @@ class Recovery:
             planned_at=facts["planned_at"],
             as_of_seq=facts["as_of_seq"],
             records=facts["records"],
-            counts={"planned_calls": facts["api_calls"]},
+            counts={
+                "planned_calls": facts["api_calls"],
+                **({"target": facts["target"]} if "target" in facts else {}),
+            },
         )
         await self._tell("restore", restore.restore_id, restore.detail(), by)
         await self.ledger.read_back(
@@ -200,7 +210,8 @@ class Recovery:
         plan, restore, incident = await self._to_apply(restore_id, typed_hash)
         if not force:
             await asyncio.to_thread(self._refuse_growing, incident)
-        async with self._connected() as org:
+        async with self._connected(sandbox="target" in plan.facts) as org:
+            _refuse_other_org(plan, org)
             await self._tell("restore", restore_id, restore.next().detail(), by)
             run = Apply(
                 plan,
@@ -214,6 +225,7 @@ class Recovery:
                 clock=self.ledger.clock,
                 on_progress=on_progress,
             )
+            run.anew.ids.update(await asyncio.to_thread(self._copied, plan))
             return await run.run()
 
     async def start_apply(self, restore_id: str, typed_hash: str, *, by: str, force: bool = False) -> str:
@@ -241,8 +253,10 @@ class Recovery:
         with self.ledger.reader() as reader:
             restore = restore_of(reader, restore_id)
         plan = await asyncio.to_thread(load_plan, restore.plan_file)
-        async with self._connected() as org:
-            verdict = await verify(plan, restore, org.org, self.ledger)
+        async with self._connected(sandbox="target" in plan.facts) as org:
+            _refuse_other_org(plan, org)
+            copied = await asyncio.to_thread(self._copied, plan)
+            verdict = await verify(plan, restore, org.org, self.ledger, copied)
         changed = restore.next(
             state="verified" if verdict.good else "differs", counts={"verdict": verdict.summary()}
         )
@@ -293,6 +307,32 @@ class Recovery:
             return {"restore_id": plan.restore_id, "hash": plan.hash}
 
         return self._start(f"undo-{restore_id}", Work("plan"), run)
+
+    # -- into another org ----------------------------------------------------------------------------------
+
+    def start_copy(self, options: CopyOptions, *, by: str) -> str:
+        """Plan to write chosen entities as they were at a moment into the sandbox of the settings."""
+        work = Work("copy")
+
+        async def run() -> Mapping[str, Any]:
+            key = await asyncio.to_thread(mask_key, self._folder)
+            masked = (*options.masked, *self._masked)
+            wanted = replace(options, mask_key=key, masked=masked, bulk_from=self._plan_options.bulk_from)
+            async with self._connected(sandbox=True) as org:
+                await refuse_production(org)
+                draft = await make_copy(self.ledger.reader, org.org, org.org_id, wanted, say=work.say)
+                draft.facts["user_id"] = org.user_id
+            plan = await self._kept_plan(draft.rows, draft.facts, by)
+            return {"restore_id": plan.restore_id, "hash": plan.hash}
+
+        return self._start("copy", work, run)
+
+    def _copied(self, plan: Plan) -> dict[str, str]:
+        """Old id -> new id of what was copied into the plan's org before; empty for a restore."""
+        if "target" not in plan.facts:
+            return {}
+        with self.ledger.reader() as reader:
+            return dict(reader.execute(sql("copied_ids"), {"target": plan.facts["target"]}).fetchall())
 
     # -- drills --------------------------------------------------------------------------------------------
 
@@ -387,7 +427,15 @@ class Recovery:
                 refuse_while_growing(reader, incident)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Connected]:
+    async def _connected(self, *, sandbox: bool = False) -> AsyncIterator[Connected]:
+        if sandbox:
+            if self._sandbox is None:
+                raise BadArgument(
+                    "there is no other org to copy into", where="[sandbox] auth", do="give it in the settings"
+                )
+            async with self._sandbox() as connected:
+                yield connected
+            return
         if self._connect is None:
             raise BadArgument(
                 "restoring is off: there is no login to write with",
@@ -446,3 +494,14 @@ class Recovery:
             return int(row[0] or 0) if row else 0
 
         return await asyncio.to_thread(look) or self.ledger.clock.wall_ms()
+
+
+def _refuse_other_org(plan: Plan, connected: Connected) -> None:
+    """Errors: BadArgument where a copy was planned for another org than the settings name now."""
+    target = plan.facts.get("target")
+    if target is not None and target != connected.org_id:
+        raise BadArgument(
+            f"the copy was planned for the org {target}, and the settings name {connected.org_id}",
+            where="[sandbox]",
+            do="plan it again",
+        )

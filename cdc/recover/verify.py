@@ -68,15 +68,20 @@ class Verdict:
         return {**self.summary(), **{n: json_value(getattr(self, n)[:SHOWN_MAX]) for n in lists}}
 
 
-async def verify(plan: Plan, restore: Restore, org: Org, ledger: Ledger) -> Verdict:
-    """Errors: those of `Org`."""
+async def verify(
+    plan: Plan, restore: Restore, org: Org, ledger: Ledger, copied: Mapping[str, str] | None = None
+) -> Verdict:
+    """`copied`: ids of records that were copied into this org before. Errors: those of `Org`."""
     verdict = Verdict()
     told = await asyncio.to_thread(told_of, ledger, restore.restore_id)
+    new_ids = {**(copied or {}), **told.new_ids}
     for entity in dict.fromkeys(plan.writes()["entity"].to_pylist()):
-        await _entity(plan, entity, told.new_ids, org, verdict)
+        await _entity(plan, entity, new_ids, org, verdict)
     with ledger.reader() as reader:
         errors = dicts_of(reader.execute(sql("left_over"), {"restore_id": restore.restore_id}))
     verdict.left = [*errors, *_not_reverted(plan)]
+    if restore.kind == "copy":
+        return verdict  # the journal's stream is that of another org
     verdict.streamed = await _has_streamed(ledger, restore)
     with ledger.reader() as reader:
         given = {"restore_id": restore.restore_id}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from cdc.recover.ledger import Ledger
 from cdc.recover.plan import PlanOptions
 from cdc.recover.recovery import Connected, Recovery
 from cdc.roles.build import make_log, make_session
-from cdc.settings import RestoreSettings, SalesforceSettings, Settings, duration_s
+from cdc.settings import RestoreSettings, SalesforceSettings, SandboxSettings, Settings, duration_s
 from connectors.salesforce.query import SalesforceOrg
 from connectors.salesforce.writing import SalesforceWriter
 
@@ -34,8 +35,8 @@ def make_recovery(
     restore = settings.restore
 
     @asynccontextmanager
-    async def connect() -> AsyncIterator[Connected]:
-        async with restore_login(settings.salesforce, restore) as session:
+    async def connect(login: RestoreSettings | SandboxSettings) -> AsyncIterator[Connected]:
+        async with restore_login(settings.salesforce, login) as session:
             org = SalesforceOrg(
                 session,
                 api_version=settings.salesforce.api_version,
@@ -44,12 +45,14 @@ def make_recovery(
                 max_api_calls_per_day=restore.max_api_calls_per_day,
             )
             token = await session.token()
-            yield Connected(org, SalesforceWriter(org.rest), token.user_id)
+            yield Connected(org, SalesforceWriter(org.rest), token.user_id, token.org_id)
 
     return Recovery(
         Ledger(publish, reader, clock),
         Path(restore.folder),
-        connect if restore.auth else None,
+        partial(connect, restore) if restore.auth else None,
+        sandbox=partial(connect, settings.sandbox) if settings.sandbox.auth else None,
+        masked=settings.privacy.masked,
         plan_options=PlanOptions(bulk_from=restore.bulk_from),
         apply_options=ApplyOptions(
             settle_s=duration_s(restore.settle),
@@ -59,9 +62,9 @@ def make_recovery(
     )
 
 
-def restore_login(salesforce: SalesforceSettings, restore: RestoreSettings) -> Any:
+def restore_login(salesforce: SalesforceSettings, restore: RestoreSettings | SandboxSettings) -> Any:
     """A session of the restoring user; where it logs in is the org's own address unless one is given."""
-    keys = set(RestoreSettings.model_fields) & set(SalesforceSettings.model_fields)
+    keys = set(SandboxSettings.model_fields) & set(SalesforceSettings.model_fields)
     given = {key: getattr(restore, key) for key in keys}
     given["login_url"] = restore.login_url or salesforce.login_url
     return make_session(salesforce.model_copy(update=given))

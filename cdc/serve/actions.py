@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from cdc.recover.copying import CopyOptions
 from cdc.recover.drill import drill_of
 from cdc.recover.recovery import Recovery
 from cdc.recover.scope import Filter, filter_of
@@ -103,6 +104,13 @@ async def _verify(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
 
 async def _undo(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
     return {"progress": recovery.start_undo(**given)}
+
+
+async def _copy(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    by = given.pop("by")
+    for name in ("entities", "records", "masked"):
+        given[name] = tuple(given.get(name, ()))
+    return {"progress": recovery.start_copy(CopyOptions(**given), by=by)}
 
 
 async def _drill(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
@@ -246,6 +254,23 @@ ACTIONS: dict[str, Action] = {
             Role.OPERATOR,
             _undo,
             (_RESTORE, _BY),
+        ),
+        Action(
+            "plan_copy",
+            "/api/v1/copies/plan",
+            "Plan to write entities as they were at a moment into the sandbox of the settings",
+            Role.ADMIN,
+            _copy,
+            (
+                Parameter("entities", "API names", "texts", "body", required=True),
+                Parameter("at", "a time; without it, now", where="body"),
+                Parameter("before", "exactly before a transaction key, a seq or an incident", where="body"),
+                Parameter("records", "begin from these records only", "texts", "body"),
+                Parameter("parents", "what they point to as well; true unless given", "boolean", "body"),
+                Parameter("children", "what points to them as well; true unless given", "boolean", "body"),
+                Parameter("masked", "Entity.Field besides those of the settings", "texts", "body"),
+                _BY,
+            ),
         ),
         Action(
             "drill",

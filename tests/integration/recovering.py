@@ -126,7 +126,11 @@ def world(folder: Path, *, records: int = 1_500, days: float = 1, more: str = ""
         settings = write_settings(folder, org, extra=extra)
         with running(settings, folder) as run:
             until("it answers", lambda: run.rows("status"))
-            until("every entity is read", lambda: live_and_read(run, len(ENTITIES)))
+            until(
+                "every entity is read",
+                lambda: live_and_read(run, len(ENTITIES)),
+                patience_s=120 + records / 200,
+            )
             if days:
                 org.post("/simulator/play", {"days": days})
             one = World(org, run, settings, folder)

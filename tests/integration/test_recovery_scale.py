@@ -1,0 +1,50 @@
+"""Many records: the plan is columns, the calls are those it said, and the memory is bounded."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.recovering import world
+
+pytestmark = pytest.mark.slow
+
+RECORDS = int(os.environ.get("CDC_TEST_RESTORE_RECORDS", "2000"))
+"""100,000 in the long form."""
+OPPORTUNITIES_SHARE = 0.28
+"""Of a simulated org's records."""
+MEMORY_MB_MAX = 2_500
+
+
+def test_a_large_incident_is_planned_and_applied_with_the_calls_the_plan_says(tmp_path: Path) -> None:
+    with world(tmp_path, records=int(RECORDS * 1.15 / OPPORTUNITIES_SHARE), days=0) as one:
+        one.org.post("/simulator/clock", {"advance_ms": 60_000})
+        played = one.play("runaway_flow", field="NextStep", value="wrong", records=RECORDS, chunk=2_000)
+        incident = one.open(users=[played["user_id"]], from_at=played["started_at"])
+        began_s = time.monotonic()
+        plan = one.plan(incident)
+        planned_s = time.monotonic() - began_s
+        assert plan["records"] == RECORDS
+        began_s = time.monotonic()
+        done = one.apply(plan)
+        applied_s = time.monotonic() - began_s
+        assert done["state"] == "applied", done
+        assert done["counts"]["results"] == {"restored": RECORDS}
+        assert abs(done["counts"]["calls"] - plan["api_calls"]) <= max(2, plan["api_calls"] * 0.05)
+        assert one.run.process is not None
+        peak_mb = _peak_mb(one.run.process.pid)
+        print(
+            f"\n{RECORDS:,} records: plan {planned_s:.1f} s with {plan['planning_calls']} calls; apply {applied_s:.1f} s "
+            f"with {done['counts']['calls']} calls of {plan['api_calls']} planned; peak {peak_mb} MB"
+        )
+        assert peak_mb < MEMORY_MB_MAX
+
+
+def _peak_mb(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) // 1024
+    return 0
