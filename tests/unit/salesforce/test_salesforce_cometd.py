@@ -293,8 +293,9 @@ async def test_the_interval_of_an_advice_is_milliseconds() -> None:
     async with rigged() as rig:
         rig.server.advice = {"reconnect": "retry", "interval": 150, "timeout": 110_000}
         stream = rig.source.deliveries(ACCOUNTS, Start.EARLIEST)
-        await rig.publish(1)
-        assert await rig.take(stream, 1) == [1]  # as seconds it would come after two minutes and a half
+        for number in (1, 2, 3):  # each by a connect of its own; as seconds they would be minutes apart
+            await rig.publish(number)
+            assert await rig.take(stream, 1) == [number]
 
 
 async def test_an_invalid_replay_id_is_given_to_the_caller_and_not_replaced() -> None:
