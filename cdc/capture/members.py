@@ -24,7 +24,7 @@ from cdc.capture.jobs import repair_request
 from cdc.capture.options import DESCRIBE_EVERY_S, MEMBERS_EVERY_S, MEMBERS_HURRY_S, CaptureOptions
 from cdc.capture.writer import Control, Stands
 from cdc.change.names import entity_of_topic
-from cdc.errors import BadArgument, CdcError, NotFound, RetryLater, SettingsError
+from cdc.errors import AuthRefused, BadArgument, CdcError, NotFound, RetryLater, SettingsError
 from cdc.logs import Event
 from cdc.ports.log import LogRecord
 from cdc.ports.org import ChannelMember
@@ -204,7 +204,10 @@ class MemberWatch:
                 if not waits or clock.monotonic_s() > patient_until_s:
                     return carried(recorder.options, None, seen)
                 await clock.sleep(backoff.pause_s(error.retry_after_s))
-            except (NotFound, BadArgument) as error:
+            except (NotFound, BadArgument, AuthRefused) as error:
+                if waits and isinstance(error, AuthRefused):
+                    raise
+                recorder.troubles.note(error)
                 recorder.org_logger.warning(Event.MEMBERS_UNKNOWN, error=error.sentence())
                 return carried(recorder.options, None, seen)
         else:

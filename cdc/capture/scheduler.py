@@ -16,7 +16,7 @@ from cdc.capture.backoff import Backoff
 from cdc.capture.jobs import BASELINE, REREAD, VERIFY, Job, baseline_due, repair_request
 from cdc.capture.relearn import Relearner
 from cdc.capture.scan import Scanner, error_sentence
-from cdc.errors import RetryLater
+from cdc.errors import AuthRefused, RetryLater
 from cdc.logs import Event
 from cdc.ports.log import Checkpoint, LogRecord
 from cdc.ports.types import Millis
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cdc.capture.recorder import Recorder
 
 LOOK_EVERY_S = 0.5
+REFUSED_PAUSE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -123,11 +124,14 @@ class Scheduler:
             self.jobs[job.job_id] = job
             try:
                 after = await self.scanner.run(job)
-            except RetryLater as error:
+            except (RetryLater, AuthRefused) as error:
+                # Refused by REST: the stream goes on, and what an administrator took away may be given back.
+                self.recorder.troubles.note(error)
                 self.recorder.org_logger.warning(
                     Event.SCAN_FAILED, job=job.job_id, error=error.sentence(), again=True
                 )
-                await self.recorder.clock.sleep(backoff.pause_s(error.retry_after_s))
+                least_s = error.retry_after_s if isinstance(error, RetryLater) else REFUSED_PAUSE_S
+                await self.recorder.clock.sleep(backoff.pause_s(least_s))
                 job = self.jobs[job.job_id]  # the follower has brought the cursor that was committed
                 continue
             self.jobs[after.job_id] = after

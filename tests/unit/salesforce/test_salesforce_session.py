@@ -419,3 +419,32 @@ def test_a_secret_whose_file_goes_away_for_a_moment_keeps_its_last_value(tmp_pat
     assert secret.read() == "first"
     written(tmp_path, "secret", "second")
     assert secret.read() == "second"
+
+
+@pytest.mark.parametrize("status", [400, 403, 502, 503])
+async def test_a_page_of_html_is_not_the_orgs_refusal(status: int, tmp_path: Path) -> None:
+    async def page(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text="<html>down for maintenance</html>", content_type="text/html")
+
+    async with running(Org()) as org:
+        org.script("POST", TOKEN_PATH, page)
+        async with session(client_credentials(org, tmp_path)) as s:
+            with pytest.raises(OrgUnavailable):
+                await s.token()
+
+
+async def test_credentials_that_have_worked_and_are_refused_later_are_tried_again(tmp_path: Path) -> None:
+    """A user frozen for an hour must not end a recorder that runs for months; a file replaced is read at once."""
+    time = Time()
+    async with running(Org()) as org:
+        refused = answer(400, {"error": "inactive_user", "error_description": "user is inactive"})
+        org.script(
+            "POST", TOKEN_PATH, answer(200, token_body(org)), refused, answer(200, token_body(org, "token-2"))
+        )
+        async with session(client_credentials(org, tmp_path), time) as s:
+            first = await s.token()
+            with pytest.raises(AuthExpired, match="inactive") as raised:
+                await s.refresh(first)
+            assert "tried again by itself" in raised.value.sentence()
+            time.s += 120
+            assert (await s.refresh(first)).access_token == "token-2"
