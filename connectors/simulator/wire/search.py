@@ -83,8 +83,13 @@ async def recent(request: web.Request) -> web.Response:
 
 def _parameterized(request: web.Request, text: str, entities: Any, most: Any) -> web.Response:
     found: list[dict[str, Any]] = []
-    for one in entities or [{"name": name} for name in ("Account", "Contact", "Lead")]:
-        fields = one.get("fields") or ["Id"]
+    entities = entities or [{"name": name} for name in ("Account", "Contact", "Lead")]
+    if not isinstance(entities, list) or not all(isinstance(one, dict) and "name" in one for one in entities):
+        raise OrgError("JSON_PARSER_ERROR", "sobjects must be a list of objects with a name")
+    if not str(most or 0).isdigit():
+        raise OrgError("JSON_PARSER_ERROR", f"overallLimit is not a number: {most!r}")
+    for one in entities:
+        fields = [str(name) for name in one.get("fields") or ["Id"]]
         where = f" WHERE {one['where']}" if one.get("where") else ""
         found += _found(request, text, str(one["name"]), f"{', '.join(fields)}{where}")
     return json_answer({"searchRecords": found[: int(most or ROWS_MAX)]})

@@ -282,7 +282,10 @@ class Soap:
         return "".join(made)
 
     def _merged(self, call: Call, request: ElementTree.Element) -> str:
-        [(entity, master)] = call.records("masterRecord", within=request)
+        masters = call.records("masterRecord", within=request)
+        if len(masters) != 1:
+            raise OrgError("MISSING_ARGUMENT", "A merge needs one masterRecord")
+        [(entity, master)] = masters
         losers = [(one.text or "").strip() for one in request if local_name(one) == "recordToMergeIds"]
         master_id = str(master.pop("Id", ""))
         try:

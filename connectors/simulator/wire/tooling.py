@@ -143,7 +143,7 @@ class Tooling:
 
     async def switch_validation_rule(self, request: web.Request) -> web.Response:
         """Activate or deactivate: `Metadata.active`."""
-        metadata = (await json_object(request)).get("Metadata") or {}
+        metadata = _metadata(await json_object(request))
         if "active" not in metadata:
             raise OrgError("REQUIRED_FIELD_MISSING", "Metadata.active is missing", fields=("Metadata",))
         rule = rule_of(self._wire.org, ValidationRule, "03d", request.match_info["id"])
@@ -152,7 +152,7 @@ class Tooling:
 
     async def switch_flow(self, request: web.Request) -> web.Response:
         """Activate a version or none: `Metadata.activeVersionNumber`, 0 for none."""
-        metadata = (await json_object(request)).get("Metadata") or {}
+        metadata = _metadata(await json_object(request))
         if "activeVersionNumber" not in metadata:
             message = "Metadata.activeVersionNumber is missing"
             raise OrgError("REQUIRED_FIELD_MISSING", message, fields=("Metadata",))
@@ -175,7 +175,7 @@ class Tooling:
         return web.Response(status=204)
 
     def _member_of(self, body: Mapping[str, Any]) -> tuple[str, Member]:
-        metadata = body.get("Metadata") or {}
+        metadata = _metadata(body)
         channel = str(metadata.get("eventChannel") or "")
         if channel != DEFAULT_CHANNEL and not channel.endswith(CHANNEL_SUFFIX):
             raise OrgError("INVALID_INPUT", f"{channel!r} is no event channel")
@@ -236,6 +236,13 @@ class Tooling:
         made = self._wire.org.entities.get(entity)
         event = made.change_event if made is not None else entity
         return bool(row["EventChannel"] == channel and row["SelectedEntity"] == event)
+
+
+def _metadata(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata = body.get("Metadata") or {}
+    if not isinstance(metadata, dict):
+        raise OrgError("JSON_PARSER_ERROR", "Metadata must be an object")
+    return metadata
 
 
 def _done(record_id: str, *, status: int) -> web.Response:
