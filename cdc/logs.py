@@ -44,6 +44,7 @@ class Event(StrEnum):
     REQUEST_MADE = "request.made"
     ALERT_DECIDED = "alert.decided"
     ALERT_NOT_DELIVERED = "alert.not_delivered"
+    DECISION_IGNORED = "decision.ignored"
     API_LISTENING = "api.listening"
     API_FAILED = "api.failed"
     DRILL_ENDED = "drill.ended"

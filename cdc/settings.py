@@ -430,7 +430,7 @@ class DetectSettings(Section):
     digest_budget_per_week: float = Field(
         5, gt=0, le=1000, description="digest lines an org and week it aims at"
     )
-    calendar: Later = Field("", description="holidays, maintenance windows")
+    calendar: str = Field("", description="a TOML file of announced windows, see cdc/detect/README.md")
     state_path: str = Field("detect.state", min_length=1, description="its checkpoint file")
 
 
@@ -538,7 +538,7 @@ class Settings(BaseSettings):
         return self.log.kafka.topic_prefix or f"salesforce.{self.org.alias}"
 
 
-_PATHS = frozenset({"path", "state_path", "segments", "folder", "positions"})
+_PATHS = frozenset({"path", "state_path", "segments", "folder", "positions", "calendar"})
 
 
 # -- showing them -------------------------------------------------------------------------------------------

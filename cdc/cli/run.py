@@ -58,17 +58,39 @@ def detect(
         str | None, typer.Option("--output", help="Where its alerts go, NDJSON; - is stdout.")
     ] = None,
     state_file: Annotated[str | None, typer.Option("--state", help="What was learned; kept here.")] = None,
+    config_file: Annotated[
+        str | None, typer.Option("--config", "-c", help="Settings file: its [org] alias and [detect].")
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Over the journal: what would have been said from here.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="… to here; else to the end.")] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain", metavar="KEY", help="What is normal for USER[,ENTITY[,KIND]], by the kept state."
+        ),
+    ] = None,
     log_level: SHOW_LOG = "info",
 ) -> None:
-    """Only the detector; with --input, over a file. Example: cdc detect --input day.parquet --output alerts.ndjson"""
-    if input_file is None:
-        if output_file or state_file:
-            raise BadArgument("--output and --state go with --input")
-        _live(log_level, detect=True)
-        return
-    from cdc.detect.files import judge_file
+    """Only the detector: live, over a file (--input), over the journal (--from), or what is normal (--explain).
 
-    judge_file(input_file, output_file or "-", state_file)
+    Example: cdc detect --input day.parquet --output alerts.ndjson
+    """
+    from cdc.roles.judging import explain_key, judge_journal, judge_recorded
+
+    if config_file is not None:
+        options.config = config_file
+    if input_file is not None:
+        judge_recorded(input_file, output_file or "-", state_file, options.config)
+    elif explain is not None:
+        _out(explain_key(options.settings() if state_file is None else None, state_file, explain))
+    elif from_ is not None:
+        judge_journal(options.settings(), from_, to, output_file or "-")
+    elif output_file or state_file or to:
+        raise BadArgument("--output, --state and --to go with --input, --from or --explain")
+    else:
+        _live(log_level, detect=True)
 
 
 def simulator(

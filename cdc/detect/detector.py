@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from cdc.detect.alert import Moment
 from cdc.detect.arrange import Arranged, FieldNames, Memory, StreamClock, arrange
+from cdc.detect.baselines import Baselines
 from cdc.detect.batch import DetectBatch, from_columns
 from cdc.detect.episode import GAP_MS, RECORD_ID_BYTES, Episode, Key
 from cdc.detect.hashing import hash_texts
@@ -81,6 +82,11 @@ class Detector:
     def time(self) -> int:
         """The event time that the stream has reached, epoch ms."""
         return self._clock.seen
+
+    @property
+    def usual(self) -> Baselines:
+        """What has been learned of sizes, by key and parent."""
+        return self._judge.burst.baselines
 
     @property
     def keys(self) -> int:

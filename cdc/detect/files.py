@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdc.detect.alert import iso
-from cdc.detect.detector import Detector
+from cdc.detect.detector import Detector, Options
 from cdc.detect.ndjson import tables
 from cdc.detect.recorded import READ, batch_of
+from cdc.detect.templates import Window
 from cdc.errors import BadArgument, DiskFull
 
 PARQUET_MARK = b"PAR1"
@@ -37,7 +38,13 @@ class Judged:
 
 
 def judge_file(
-    input_path: str | Path, output_path: str | Path, state_path: str | Path | None = None, *, org: str = "org"
+    input_path: str | Path,
+    output_path: str | Path,
+    state_path: str | Path | None = None,
+    *,
+    org: str = "org",
+    options: Options | None = None,
+    windows: Sequence[Window] = (),
 ) -> Judged:
     """Read a recorded stream (contract, section 6), write a line for every state change of an alert.
 
@@ -45,7 +52,9 @@ def judge_file(
     first run; it is replaced only after the output is complete. Errors: BadArgument (input, state), DiskFull.
     """
     source, state_file = str(input_path), Path(state_path) if state_path is not None else None
-    detector = _detector(state_file, org)
+    detector = _detector(state_file, org, options)
+    for window in windows:
+        detector.announce(window)
     before = detector.taken
     alerts = pages = versions = 0
     with ExitStack() as stack:
@@ -60,6 +69,16 @@ def judge_file(
     if state_file is not None:
         write_whole(state_file, detector.state())
     return Judged(detector.taken - before, detector.taken, alerts, pages, versions)
+
+
+def write_versions(output_path: str, versions: Iterable[dict[str, Any]]) -> int:
+    """A line for each version; how many there were. Errors: DiskFull, BadArgument."""
+    written = 0
+    with _Output(output_path) as output:
+        for version in versions:
+            output.write(line_of(version))
+            written += 1
+    return written
 
 
 def line_of(version: dict[str, Any]) -> str:
@@ -81,16 +100,16 @@ def write_whole(path: Path, content: bytes) -> None:
         raise _unwritable(str(path), e) from e
 
 
-def _detector(state_file: Path | None, org: str) -> Detector:
+def _detector(state_file: Path | None, org: str, options: Options | None) -> Detector:
     if state_file is None:
-        return Detector(org)
+        return Detector(org, options)
     try:
         kept = state_file.read_bytes()
     except FileNotFoundError:
-        return Detector(org)
+        return Detector(org, options)
     except OSError as e:
         raise BadArgument(f"The state cannot be read: {e.strerror}", where=str(state_file)) from e
-    return Detector.restore(kept)
+    return Detector.restore(kept, options)
 
 
 def _batches(source: str, stack: ExitStack) -> Iterator[tuple[pa.Table, int]]:

@@ -6,16 +6,19 @@ readers of `alerts` know a version by (alert_id, version).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from cdc.detect.announced import window_of
 from cdc.detect.batch import DetectBatch, from_columns
 from cdc.detect.detector import Detector, Options
 from cdc.detect.files import write_whole
 from cdc.errors import BadArgument
+from cdc.logs import Event, logger
 from cdc.ports.clock import Clock
 from cdc.ports.columns import ColumnBatch
 from cdc.ports.log import Checkpoint, LogRecord
@@ -87,7 +90,26 @@ class DetectorFollower:
             self.detector.acknowledge(order.alert_id)
         elif order.kind == "unack":
             self.detector.unacknowledge(order.alert_id)
-        return []  # a calendar entry is for a later version to read
+        elif order.kind == "calendar":
+            self._announce(order)
+        elif order.kind == "restore_writes":
+            self._restoring(order)
+        return []
+
+    def _announce(self, order: _Order) -> None:
+        try:
+            self.detector.announce(window_of(order.detail, "decisions"))
+        except (
+            BadArgument
+        ) as e:  # what is said in the log cannot be corrected there; nothing is silenced by it
+            logger().warning(Event.DECISION_IGNORED, reason=str(e))
+
+    def _restoring(self, order: _Order) -> None:
+        given = order.detail
+        kind = "UPDATE" if given.get("kind") == "REPARENT" else str(given.get("kind", ""))
+        records = [str(one) for one in given.get("records", [])]
+        if records:
+            self.detector.restoring(str(given["user_id"]), str(given["entity"]), kind, records, order.at)
 
 
 def record_of(version: dict[str, Any]) -> LogRecord:
@@ -99,6 +121,7 @@ class _Order(NamedTuple):
     kind: str
     at: int = 0
     alert_id: str = ""
+    detail: Any = None
 
 
 def _orders(batch: ColumnBatch, changes: DetectBatch, reached: int) -> Iterator[tuple[int, _Order]]:
@@ -130,7 +153,13 @@ def _position(record: LogRecord) -> _Order:
 
 def _decision(record: LogRecord) -> _Order:
     said = own.decode("decision", record.value)
-    return _Order(said["kind"], said["at"], said["alert_id"])
+    detail: Any = {}
+    if said["kind"] in ("calendar", "restore_writes"):
+        try:
+            detail = json.loads(said["detail"])
+        except ValueError:
+            detail = {}
+    return _Order(said["kind"], said["at"], said["alert_id"], detail if isinstance(detail, dict) else {})
 
 
 def _kept(org: str, path: Path, options: Options | None) -> Detector:

@@ -75,7 +75,8 @@ class Said:
         self._templates.pop(alert_id, None)
 
     def announce(self, window: Window) -> None:
-        self._windows = [*self._windows[-(WINDOWS_MAX - 1) :], window]
+        if window not in self._windows:
+            self._windows = [*self._windows[-(WINDOWS_MAX - 1) :], window]
 
     def restoring(self, user: str, entity: str, kind: str, ids: Iterable[int], at: int) -> None:
         """This system is about to write these records as this user."""

@@ -12,6 +12,7 @@ from cdc.answer import definitions as answer_sql
 from cdc.answer.entity_views import refresh_entity_views
 from cdc.capture.options import CaptureOptions
 from cdc.capture.records import Prefix, single_object
+from cdc.detect.detector import Options as DetectorOptions
 from cdc.errors import CdcError
 from cdc.journal.journal import DuckJournal
 from cdc.journal.manifests import signing_key
@@ -158,4 +159,10 @@ def capture_options(settings: Settings, owner: str) -> CaptureOptions:
 
 
 def detector_options(settings: Settings) -> dict[str, Any]:
-    return {}
+    """What the settings say of the detector: its budget."""
+    given = settings.detect
+    return {
+        "options": DetectorOptions(
+            pages_per_week=given.page_budget_per_week, digests_per_week=given.digest_budget_per_week
+        )
+    }

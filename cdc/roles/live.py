@@ -200,11 +200,15 @@ def _seal_failed(error: BaseException) -> None:
 
 @contextlib.contextmanager
 def _detector(settings: Settings, log: Log) -> Iterator[Any]:
+    from cdc.detect.announced import windows_of
     from cdc.detect.reader import DetectorFollower
 
     detector = DetectorFollower(
         settings.org.alias, settings.detect.state_path, log.publish, **detector_options(settings)
     )
+    if settings.detect.calendar:
+        for window in windows_of(settings.detect.calendar):
+            detector.detector.announce(window)
     try:
         yield detector
     finally:
