@@ -30,6 +30,7 @@ class Event(StrEnum):
     EVENT_QUARANTINED = "event.quarantined"
     LOG_RETRY = "log.retry"
     SCHEMA_UNKNOWN = "schema.unknown"
+    POLL_FAILED = "poll.failed"
     SCAN_STARTED = "scan.started"
     SCAN_BY_REST = "scan.by_rest"
     SCAN_PROGRESS = "scan.progress"

@@ -411,8 +411,11 @@ class DrillSettings(Section):
 class PollSettings(Section):
     """Entities without Change Data Capture."""
 
-    entities: LaterTexts = Field([], description="entities to read at an interval")
-    interval: Duration = Field("5m", description="how often")
+    entities: Texts = Field(
+        [],
+        description="entities to read at an interval, by SystemModstamp and deleted ids; none of a channel",
+    )
+    interval: Duration = Field("5m", description="how often; also while the delivery allocation is used up")
     setup_interval: Duration = Field("5m", description="how often the org's setup is read")
 
 

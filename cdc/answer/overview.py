@@ -17,7 +17,7 @@ ALERTS_MAX = 1_000
 _ALERT_JSON = frozenset({"kinds", "actors", "targets", "samples", "evidence", "setup_before"})
 
 
-WELL = frozenset({"live", "quiet", "off"})
+WELL = frozenset({"live", "quiet", "polled", "off"})
 """States of a channel that need nobody."""
 
 

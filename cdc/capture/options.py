@@ -50,3 +50,5 @@ class CaptureOptions:
     start: Start = Start.LATEST
     baseline: bool = True
     bulk_from_rows: int = BULK_FROM_ROWS
+    poll_entities: tuple[str, ...] = ()
+    poll_interval_s: float = 300.0

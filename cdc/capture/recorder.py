@@ -30,6 +30,7 @@ from cdc.capture.options import (
     CaptureOptions,
 )
 from cdc.capture.orgclock import OrgClock
+from cdc.capture.poll import POLLED, Poller
 from cdc.capture.queue import Weight, WorkQueue
 from cdc.capture.records import KnownSchema, Prefix, single_object
 from cdc.capture.scan import Scanner
@@ -129,6 +130,7 @@ class Recorder:
         return [
             *(asyncio.create_task(channel.run(), name=name) for name, channel in self.channels.items()),
             asyncio.create_task(self.scheduler.run(), name="scans"),
+            asyncio.create_task(Poller(self).run(), name="polls"),
             asyncio.create_task(self.org_clock.run(self), name="org-clock"),
             asyncio.create_task(self.members.run(), name="members"),
         ]
@@ -152,6 +154,8 @@ class Recorder:
     async def _switch_off(self, wanted: set[str]) -> None:
         """A channel no longer in the settings is not live any more, and says so."""
         for name, position in list(self.writer.positions.channels.items()):
+            if name.startswith(POLLED) and name.removeprefix(POLLED) in self.options.poll_entities:
+                continue
             if name not in wanted and position.standing != Standing.OFF:
                 trouble = "the channel is no longer in the settings: nothing of it is recorded."
                 await self.put(Stands(name, Standing.OFF, trouble, ends_live=True))

@@ -199,12 +199,12 @@ class Scanner:
             rows_total=max(page.total, job.rows_total),
             read_to=max(job.read_to, page.org_time),
         )
-        rows = await asyncio.to_thread(self._encoded, job, description, page)
+        rows = await asyncio.to_thread(self.encoded, job, description, page)
         await self.put(Rows(change_topic(job.entity), rows, job.job_id, (job.to_record(),)))
         self.logger.debug(Event.SCAN_PROGRESS, job=job.job_id, rows=job.rows, total=job.rows_total)
         return job
 
-    def _encoded(self, job: Job, description: EntityDescription, page: Page) -> list[tuple[str, bytes, int]]:
+    def encoded(self, job: Job, description: EntityDescription, page: Page) -> list[tuple[str, bytes, int]]:
         """Rows as the log takes them. In a thread of its own: the streams go on meanwhile."""
         states = [self._state(job, description, page, row) for row in page.rows]
         return [

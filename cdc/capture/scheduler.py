@@ -39,6 +39,10 @@ class Scheduler:
     _stop: threading.Event = field(default_factory=threading.Event)
     _caught_up: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def carried(self) -> tuple[str, ...]:
+        """Every entity that some channel carries."""
+        return tuple(dict.fromkeys(e for group in self.entities.values() for e in group))
+
     def set_entities(self, members: dict[str, tuple[str, ...]]) -> None:
         self.entities = members
 
@@ -70,7 +74,7 @@ class Scheduler:
     async def _describe_all(self) -> None:
         """What the user may read of each entity goes into the log before its first event is judged by readers."""
         backoff = Backoff()
-        for entity in dict.fromkeys(e for group in self.entities.values() for e in group):
+        for entity in (*self.carried(), *self.recorder.options.poll_entities):
             while True:
                 try:
                     await self.scanner.describe(entity)
@@ -91,7 +95,7 @@ class Scheduler:
         asked_for = _oldest(job for job in self.jobs.values() if job.open and job.kind == BASELINE)
         if asked_for or not self.recorder.options.baseline or not self._all_live():
             return asked_for
-        for entity in dict.fromkeys(e for group in self.entities.values() for e in group):
+        for entity in (*self.carried(), *self.recorder.options.poll_entities):
             if baseline_due(self.jobs, entity):
                 attempt = sum(j.kind == BASELINE and j.entity == entity for j in self.jobs.values())
                 if attempt >= BASELINE_ATTEMPTS_MAX:

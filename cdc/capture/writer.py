@@ -37,12 +37,16 @@ from cdc.ports.types import Millis, Ordinal
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Full states of one page of a scan, and the job's record that goes with them: one transaction."""
+    """Full states of one page of a scan, and the job's record that goes with them: one transaction.
+
+    `position` is that of a polled entity's channel, where the rows reach it.
+    """
 
     topic: str
     states: Sequence[tuple[str, bytes, int]]  # record id, framed state, SystemModstamp or 0
     scan_id: str
     control: Sequence[LogRecord] = ()
+    position: ChannelPosition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +215,8 @@ class Writer:
                 if becomes_live(reached.position):
                     self._reached[channel] = reached.live(head.org_time)
         elif isinstance(head, Rows):
+            if head.position is not None:
+                self._reached[head.position.channel] = Reached(head.position)
             ordinal = self.builder.number(len(head.states))
             frame = self._state_frame(head.topic)
             batch.records += [

@@ -25,6 +25,8 @@ PLACES: Final = 1000
 TOLD: Final = 500
 SCANNED: Final = 900
 CHANNEL_PREFIX: Final = "/data/"
+POLLED: Final = "/poll/"
+POLLED_REASON: Final = "read by query at intervals: changes between two readings are seen as one"
 
 
 class Stretches:
@@ -79,7 +81,9 @@ class Stretches:
                 "from_at": known_moment(channel.live_from),
                 "to_at": moment(until),
                 "status": "live",
-                "reason": "every event of the channel is recorded",
+                "reason": POLLED_REASON
+                if channel.channel.startswith(POLLED)
+                else "every event of the channel is recorded",
                 "evidence": "positions",
                 "from_ordinal": place if opened is None else opened,
                 "to_ordinal": None,
@@ -219,5 +223,7 @@ _SAYS: Final = (
 
 
 def _entity_of(channel: str) -> str | None:
-    """The entity of a channel that carries one: `/data/AccountChangeEvent`."""
+    """The entity of a channel that carries one: `/data/AccountChangeEvent`, `/poll/Account`."""
+    if channel.startswith(POLLED):
+        return channel.removeprefix(POLLED)
     return entity_of_topic(channel.removeprefix(CHANNEL_PREFIX))

@@ -155,6 +155,8 @@ def capture_options(settings: Settings, owner: str) -> CaptureOptions:
         start=Start(s.start),
         baseline=s.baseline == "auto",
         bulk_from_rows=s.bulk_from_records,
+        poll_entities=tuple(settings.poll.entities),
+        poll_interval_s=duration_s(settings.poll.interval),
     )
 
 

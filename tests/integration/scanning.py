@@ -219,8 +219,8 @@ class World:
 
     def wrong_claims(self, at_ms: int, entity: str = "Account") -> list[str]:
         """What the journal claims to know of a time and that was not so. What it calls unknown is not wrong."""
-        entities = [member.entity for _, member in self.org.bus.channels.members()]
-        truth = self.org.truth.state(entity, self.org.truth.index_at(at_ms, entities))
+        entities = {entity, *(member.entity for _, member in self.org.bus.channels.members())}
+        truth = self.org.truth.state(entity, self.org.truth.index_at(at_ms, sorted(entities)))
         wrong = []
         for record_id, row in self.states(entity, at_ms).items():
             record = truth.get(record_id)

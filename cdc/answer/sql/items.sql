@@ -7,7 +7,7 @@
 --       inferred   a full state from after the moment, of a record of which nothing counts, unchanged
 --                  since before the moment by its SystemModstamp
 --       unsettled  a full state that would count, but the stream has not passed its read
---       hole       a stretch of this record alone that hides changes
+--       hole       a stretch of this record alone that hides changes, or between two polls
 --       later      nothing counts; the record is known from after the moment only
 --       everyone   an event or stretch that concerns every record: record_id is NULL
 --       stream     the org time the stream has passed, in `since`: one row, record_id is NULL
@@ -19,7 +19,7 @@ CREATE OR REPLACE MACRO answer.items(e, lo, hi, t, c) AS TABLE
 WITH
 changed AS (
     SELECT
-        seq, record_id, kind, fold_seq, fold_rank, effective_at, committed_at, scan_id,
+        seq, record_id, kind, fold_seq, fold_rank, effective_at, committed_at, scan_id, source = 'poll' AS is_polled,
         read_to + answer.read_margin() AS window_to,
         effective_at <= t AND seq < c AS counts
     FROM store.changes
@@ -54,6 +54,13 @@ later AS (
 holes AS (FROM answer.holes(e)),
 scans AS (
     SELECT job_id AS scan_id, min(started_at) AS started_at FROM store.jobs GROUP BY job_id
+),
+-- From when each poll looked, where no stream tells what happened since.
+poll_windows AS (
+    SELECT job_id, min(started_at) AS started_at
+    FROM store.jobs
+    WHERE kind = 'poll' AND entity = e AND '/poll/' || e IN (SELECT channel FROM store.channels)
+    GROUP BY job_id
 ),
 full_states AS (
     SELECT changed.*, scans.started_at FROM changed LEFT JOIN scans USING (scan_id) WHERE fold_rank > 0
@@ -100,7 +107,7 @@ states AS (
         ) AS key,
         greatest(f.effective_at, v.ends_at) AS counts_from,
         counts_from <= t AND f.fold_seq < c AS counts,
-        coalesce(passed.passed_to >= f.window_to, false) AS is_settled,
+        f.is_polled OR coalesce(passed.passed_to >= f.window_to, false) AS is_settled,
         f.fold_rank = 1
             AND coalesce(least(later.fields_at, many_later.fields_at) > f.window_to, true) AS says_fields,
         (f.fold_rank = 1 OR coalesce(last_events.seq <= f.fold_seq, true))
@@ -122,6 +129,11 @@ record_holes AS (
     SELECT h.record_id, h.starts_at, h.key
     FROM holes h SEMI JOIN changed ON changed.record_id = h.record_id
     WHERE h.starts_at <= t AND h.behind_ordinal < c
+    UNION ALL
+    -- A record that a poll found changed was changed at some time since the poll before, more than once perhaps.
+    SELECT ch.record_id, w.started_at, answer.fold_key(ch.fold_seq, 1, 0)
+    FROM changed ch JOIN poll_windows w ON w.job_id = ch.scan_id
+    WHERE ch.is_polled AND w.started_at <= t AND ch.fold_seq < c
 ),
 -- Times of a cut are those of the change it stands before.
 cut_time AS (

@@ -6,6 +6,7 @@ channels AS (
         channel, passed_to,
         CASE
             WHEN standing = 'off' THEN 'off'
+            WHEN starts_with(channel, '/poll/') THEN 'polled'
             WHEN heard_at IS NULL AND coalesce(standing, '') IN ('', 'opening', 'live') THEN 'not live yet'
             WHEN standing = 'limited' THEN 'delivery limit reached'
             WHEN standing IN ('retrying', 'stopped') THEN standing
