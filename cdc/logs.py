@@ -49,6 +49,7 @@ class Event(StrEnum):
     API_LISTENING = "api.listening"
     API_FAILED = "api.failed"
     DRILL_ENDED = "drill.ended"
+    ACTION_FAILED = "action.failed"
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:

@@ -82,12 +82,14 @@ class Apply:
         options: ApplyOptions,
         *,
         user_id: str,
+        by: str = "",
         stop: asyncio.Event | None = None,
         clock: Clock | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.plan, self.org, self.writer, self.ledger = plan, org, writer, ledger
         self.restore, self.options, self.user_id = restore, options, user_id
+        self._by = by
         self.stop, self.clock = stop or asyncio.Event(), clock or Clock()
         self.progress = Progress()
         self._on_progress = on_progress
@@ -160,7 +162,7 @@ class Apply:
         return False
 
     def tell(self) -> None:
-        self.ledger.tell("restore", self.restore.restore_id, self.restore.detail(), at=self.at())
+        self.ledger.tell("restore", self.restore.restore_id, self.restore.detail(), by=self._by, at=self.at())
 
     def at(self) -> int:
         """The org's time, by the wall clock."""

@@ -94,6 +94,21 @@ async def active_automation(
     return sorted(found, key=lambda a: (a.entity, a.kind, a.name)), unread
 
 
+def how_to_contain(totals: Mapping[str, Any], automation: Sequence[Automation]) -> list[str]:
+    """What stops a burst, step by step: who made it, through what, and what may have made it."""
+    steps = [f"freeze user {user} (Setup, Users, Freeze)" for user in sorted(totals["users"] or ())[:5]]
+    steps += [
+        f"revoke the sessions of the app {client} (Setup, Connected Apps OAuth Usage)"
+        for client in sorted(totals["clients"] or ())[:5]
+    ]
+    steps += [
+        f"deactivate the {one.kind} {one.name} on {one.entity}, if it is the cause"
+        for one in automation
+        if one.kind in ("flow", "trigger")
+    ][:10]
+    return steps
+
+
 def _at(row: Mapping[str, Any], path: str) -> Any:
     value: Any = row
     for part in path.split("."):

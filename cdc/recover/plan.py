@@ -16,7 +16,7 @@ import pyarrow as pa
 from cdc.answer.answers import dicts_of, json_value
 from cdc.errors import BadArgument, NotFound
 from cdc.ports.org import EntityDescription, Org
-from cdc.recover.automation import active_automation
+from cdc.recover.automation import active_automation, how_to_contain
 from cdc.recover.befores import Touched, before_the_incident, whole_records
 from cdc.recover.dead_ends import without_dead_ends, without_unmakeable
 from cdc.recover.incidents import Incident
@@ -95,6 +95,7 @@ async def make_plan(
         "as_of_seq": known.totals["last_seq"],
         "changes": known.totals["changes"],
         "last_change_at": json_value(known.totals["last_at"]),
+        "contain": how_to_contain(known.totals, automation),
         "automation": [a.as_json() for a in automation],
         "automation_unread": unread,
         "options": {"delete_created": options.delete_created, "bulk_from": options.bulk_from},

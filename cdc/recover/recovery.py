@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cdc.errors import BadArgument, CdcError, NotFound
+from cdc.errors import BadArgument, NotFound
 from cdc.ports.org import Org
 from cdc.ports.orgwriter import OrgWriter
 from cdc.recover.acknowledge import acknowledged
@@ -31,6 +31,7 @@ from cdc.recover.restores import Restore, restore_of
 from cdc.recover.scope import Filter
 from cdc.recover.statements import sql
 from cdc.recover.verify import Verdict, verify
+from cdc.recover.works import Work, Works
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +45,6 @@ class Connected:
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Connected]]
-
-
-@dataclass(slots=True)
-class Work:
-    """A long action: `state` is working, done or failed."""
-
-    what: str
-    state: str = "working"
-    doing: str = ""
-    done: int = 0
-    total: int = 0
-    left_s: float | None = None
-    began_s: float = field(default_factory=time.monotonic)
-    results: dict[str, int] = field(default_factory=dict)
-    error: str = ""
-    answer: Mapping[str, Any] = field(default_factory=dict)
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def as_json(self) -> dict[str, Any]:
-        names = ("what", "state", "doing", "done", "total", "left_s", "results", "error", "answer")
-        return {name: getattr(self, name) for name in names}
-
-    def say(self, doing: str, done: int, total: int) -> None:
-        self.doing, self.done, self.total = doing, done, total
 
 
 class Recovery:
@@ -91,8 +68,7 @@ class Recovery:
         self._masked = tuple(masked)
         self._plan_options = plan_options or PlanOptions()
         self._apply_options = apply_options or ApplyOptions()
-        self._works: dict[str, Work] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._works = Works()
 
     # -- incidents -----------------------------------------------------------------------------------------
 
@@ -150,26 +126,38 @@ class Recovery:
 
     # -- restores ------------------------------------------------------------------------------------------
 
-    async def plan(self, incident_id: str, *, by: str, delete_created: bool = False) -> Plan:
-        """The plan of an incident, as a file and a row. Nothing is written to the org."""
-        return await self._plan(incident_id, by, delete_created, Work("plan"))
+    async def plan(
+        self, incident_id: str, *, by: str, delete_created: bool = False, sandbox: bool = False
+    ) -> Plan:
+        """The plan of an incident, as a file and a row. Nothing is written to the org.
 
-    def start_plan(self, incident_id: str, *, by: str, delete_created: bool = False) -> str:
+        `sandbox`: a rehearsal, read from and to be written to the sandbox of the settings, whose records have
+        the same ids (a full copy).
+        """
+        return await self._plan(incident_id, by, delete_created, sandbox, Work("plan"))
+
+    def start_plan(
+        self, incident_id: str, *, by: str, delete_created: bool = False, sandbox: bool = False
+    ) -> str:
         """As `plan`, beside the answers; returns the name to ask `progress` for."""
         work = Work("plan")
 
         async def run() -> Mapping[str, Any]:
-            plan = await self._plan(incident_id, by, delete_created, work)
+            plan = await self._plan(incident_id, by, delete_created, sandbox, work)
             return {"restore_id": plan.restore_id, "hash": plan.hash}
 
-        return self._start(f"plan-{incident_id}", work, run)
+        return self._works.start(f"plan-{incident_id}", work, run)
 
-    async def _plan(self, incident_id: str, by: str, delete_created: bool, work: Work) -> Plan:
+    async def _plan(self, incident_id: str, by: str, delete_created: bool, sandbox: bool, work: Work) -> Plan:
         incident = await self._find(incident_id)
         options = PlanOptions(delete_created, self._plan_options.bulk_from)
-        async with self._connected() as org:
+        async with self._connected(sandbox=sandbox) as org:
+            if sandbox:
+                await refuse_production(org)
             draft = await make_plan(self.ledger.reader, org.org, incident, options, say=work.say)
             draft.facts["user_id"] = org.user_id
+            if sandbox:
+                draft.facts |= {"kind": "rehearsal", "target": org.org_id}
         return await self._kept_plan(draft.rows, draft.facts, by)
 
     async def _kept_plan(self, rows: Any, facts: dict[str, Any], by: str) -> Plan:
@@ -221,6 +209,7 @@ class Recovery:
                 self.ledger,
                 self._apply_options,
                 user_id=org.user_id,
+                by=by,
                 stop=stop,
                 clock=self.ledger.clock,
                 on_progress=on_progress,
@@ -246,7 +235,7 @@ class Recovery:
             )
             return {"state": done.state, "reason": done.reason, "counts": dict(done.counts)}
 
-        return self._start(restore_id, work, run)
+        return self._works.start(restore_id, work, run)
 
     async def verify(self, restore_id: str, *, by: str) -> Verdict:
         """Org against plan, field by field; closes the incident when nothing is left."""
@@ -261,7 +250,7 @@ class Recovery:
             state="verified" if verdict.good else "differs", counts={"verdict": verdict.summary()}
         )
         await self._tell("restore", restore_id, changed.detail(), by)
-        if verdict.good and restore.incident_id:
+        if verdict.good and restore.incident_id and restore.kind != "rehearsal":
             incident = await self._find(restore.incident_id)
             if incident.state != "closed":
                 await self._keep(incident.next(state="closed", note=f"restored by {restore_id}"), by)
@@ -297,7 +286,7 @@ class Recovery:
             verdict = await self.verify(restore_id, by=by)
             return {"good": verdict.good, **verdict.as_json()}
 
-        return self._start(f"verify-{restore_id}", Work("verify"), run)
+        return self._works.start(f"verify-{restore_id}", Work("verify"), run)
 
     def start_undo(self, restore_id: str, *, by: str) -> str:
         """As `undo`, beside the answers."""
@@ -306,7 +295,7 @@ class Recovery:
             plan = await self.undo(restore_id, by=by)
             return {"restore_id": plan.restore_id, "hash": plan.hash}
 
-        return self._start(f"undo-{restore_id}", Work("plan"), run)
+        return self._works.start(f"undo-{restore_id}", Work("plan"), run)
 
     # -- into another org ----------------------------------------------------------------------------------
 
@@ -325,11 +314,11 @@ class Recovery:
             plan = await self._kept_plan(draft.rows, draft.facts, by)
             return {"restore_id": plan.restore_id, "hash": plan.hash}
 
-        return self._start("copy", work, run)
+        return self._works.start("copy", work, run)
 
     def _copied(self, plan: Plan) -> dict[str, str]:
         """Old id -> new id of what was copied into the plan's org before; empty for a restore."""
-        if "target" not in plan.facts:
+        if plan.facts.get("kind") != "copy":
             return {}
         with self.ledger.reader() as reader:
             return dict(reader.execute(sql("copied_ids"), {"target": plan.facts["target"]}).fetchall())
@@ -355,62 +344,30 @@ class Recovery:
                 ).run()
             return await self.keep_drill(drill, by=by)
 
-        return self._start("drill", work, run)
+        return self._works.start("drill", work, run)
 
     # -- long actions --------------------------------------------------------------------------------------
 
     def progress(self, name: str) -> dict[str, Any]:
         """How far a long action of this process is. Errors: NotFound."""
-        work = self._works.get(name)
-        if work is None:
-            raise NotFound(
-                "nothing of this name runs or has run in this process",
-                where=name[:60],
-                do="see `cdc restore list`",
-            )
-        return work.as_json()
+        return self._works.of(name).as_json()
 
     def stop(self, name: str) -> dict[str, Any]:
-        """Ask a long action to stop after its batch; it can be resumed."""
-        answer = self.progress(name)
-        self._works[name].stop.set()
-        return answer
+        """Ask a long action to stop after its batch; it can be resumed. Errors: NotFound."""
+        self._works.of(name).stop.set()
+        return self.progress(name)
 
     async def close(self) -> None:
         """Stop what runs, after its batch."""
-        for work in self._works.values():
-            work.stop.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=30)
-        for task in self._tasks:
-            task.cancel()
-
-    def _start(self, name: str, work: Work, run: Callable[[], Awaitable[Mapping[str, Any]]]) -> str:
-        held = self._works.get(name)
-        if held is not None and held.state == "working":
-            raise BadArgument("it runs already", where=name, do="see its progress, or stop it first")
-        self._works[name] = work
-
-        async def whole() -> None:
-            try:
-                work.answer = await run()
-                work.state = "done"
-            except CdcError as error:
-                work.state, work.error = "failed", error.sentence()
-            except Exception as error:
-                work.state, work.error = "failed", f"something unforeseen: {type(error).__name__}: {error}"
-
-        task = asyncio.create_task(whole(), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return name
+        await self._works.close()
 
     # -- parts ---------------------------------------------------------------------------------------------
 
     async def _to_apply(self, restore_id: str, typed_hash: str) -> tuple[Plan, Restore, Incident | None]:
         with self.ledger.reader() as reader:
             restore = restore_of(reader, restore_id)
-            incident = find(reader, restore.incident_id) if restore.incident_id else None
+            is_real = restore.incident_id and restore.kind != "rehearsal"
+            incident = find(reader, restore.incident_id) if is_real else None
         plan = await asyncio.to_thread(load_plan, restore.plan_file)
         if plan.hash != restore.plan_hash:
             raise BadArgument(

@@ -34,6 +34,7 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
     for one in facts["automation"][:20]:
         lines.append(f"  active {one['kind']} {one['name']} on {one['entity']}: may {one['may']}")
     lines += [f"  {one}" for one in facts["automation_unread"]]
+    lines += [f"  to contain it first: {one}" for one in facts.get("contain", ())]
     lines.append(f"  hash {facts['hash']}")
     return lines
 

@@ -215,6 +215,7 @@ ACTIONS: dict[str, Action] = {
             (
                 _INCIDENT,
                 Parameter("delete_created", "delete what it created", "boolean", "body"),
+                Parameter("sandbox", "a rehearsal on the sandbox of the settings", "boolean", "body"),
                 _BY,
             ),
         ),

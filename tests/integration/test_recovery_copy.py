@@ -118,3 +118,43 @@ def _all_pairs(one: World, plan: dict[str, Any]) -> list[list[Any]]:
         if len(rows) < 10_000:
             return out
         last = rows[-1][0]
+
+
+def test_a_restore_is_rehearsed_on_a_full_copy_and_leaves_the_org_alone(tmp_path: Path) -> None:
+    """Two orgs of one seed hold the same records under the same ids, as an org and its full copy do."""
+    (tmp_path / "other").mkdir()
+    with (
+        simulated_org(tmp_path, "records = 300\n", "--seed", "5") as org,
+        simulated_org(tmp_path / "other", "records = 300\n", "--seed", "5") as other,
+    ):
+        other.post("/simulator/knobs", {"is_sandbox": True})
+        secret = tmp_path / "other" / "secret"
+        secret.write_text(other.ready["client_secret"])
+        extra = RESTORE.format(client_id=org.ready["client_id"], more="") + SANDBOX.format(
+            login=other.ready["http"], client_id=other.ready["client_id"], secret=secret
+        )
+        settings = write_settings(tmp_path, org, extra=extra)
+        with running(settings, tmp_path) as run:
+            until("it answers", lambda: run.rows("status"))
+            until("every entity is read", lambda: live_and_read(run, 7))
+            one = World(org, run, settings, tmp_path)
+            for where in (org, other):
+                where.post("/simulator/clock", {"advance_ms": 60_000})
+            ids = sorted(states(org, "Account"))[:5]
+            before = {i: states(org, "Account")[i]["Site"] for i in ids}
+            wrong = [
+                {"entity": "Account", "op": "UPDATE", "record_id": i, "values": {"Site": "wrong"}}
+                for i in ids
+            ]
+            asked = {"changes": wrong, "user": "marketing", "client": "Wrecker"}
+            key = org.post("/simulator/commit", asked)["transaction_key"]
+            other.post("/simulator/commit", asked)
+            one.caught_up()
+            incident = one.open(transactions=[key])
+
+            plan = one.plan(incident, sandbox=True)
+            assert one.apply(plan)["counts"]["results"] == {"restored": 5}
+            assert act(settings, "verify_restore", restore_id=plan["restore_id"])["good"]
+            assert {i: states(other, "Account")[i]["Site"] for i in ids} == before
+            assert {states(org, "Account")[i]["Site"] for i in ids} == {"wrong"}
+            assert run.rows("incidents", state="open")[0]["incident_id"] == incident
