@@ -20,6 +20,7 @@ from cdc.avro.columns import decode_batch
 from cdc.avro.store import SchemaStore
 from cdc.capture.jobs import Job
 from cdc.capture.recorder import Recorder
+from cdc.change.masking import Masked
 from cdc.errors import CdcError, JournalLocked
 from cdc.journal.journal import DuckJournal
 from cdc.log.follow import Follower, follow
@@ -284,6 +285,7 @@ async def _door(
             request_baseline=request_baseline,
             journal=store.journal,
             recovery=recovery,
+            masked=Masked(settings.privacy.masked),
             troubles=lambda: (life.troubles,),
             ended=last_words(settings.journal.path, clock.wall_ms),
         )

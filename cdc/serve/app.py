@@ -17,6 +17,7 @@ import pyarrow as pa
 from aiohttp import web
 
 from cdc import __version__
+from cdc.change.masking import Masked
 from cdc.errors import BadArgument, CdcError, PortTaken
 from cdc.journal.journal import DuckJournal
 from cdc.logs import Event, logger
@@ -47,6 +48,7 @@ class Door:
     request_baseline: Callable[[str], Awaitable[str]] | None = None
     journal: DuckJournal | None = None
     recovery: Recovery | None = None
+    masked: Masked = field(default_factory=Masked)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     troubles: Callable[[], Sequence[Troubles]] = lambda: ()
     ended: Trouble | None = None
@@ -79,6 +81,7 @@ def make_app(door: Door) -> web.Application:
     return app
 
 
+ROLE = web.RequestKey("role", Role)
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 ROLES = {asked.path: asked.role for asked in (*QUESTIONS.values(), *DEEDS.values())} | {
     **{action.path: action.role for action in ACTIONS.values()},
@@ -121,6 +124,7 @@ def _guard(tokens: Tokens) -> Any:
             )
             answer.headers["WWW-Authenticate"] = "Bearer"
             return answer
+        request[ROLE] = role
         needed = ROLES.get(resource.canonical if resource else "", Role.VIEWER)
         if role < needed:
             return problem(403, "Forbidden", f"this needs the role {needed.name.lower()}")
@@ -136,23 +140,36 @@ def _guard(tokens: Tokens) -> Any:
 def _ask(door: Door, question: Question) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
         given = await _given(request, question)
+        masked = door.masked if request[ROLE] < Role.OPERATOR else Masked()
+        _refuse_guesses(masked, given, request.path)
 
         def answer() -> dict[str, Any]:
             with door.reader() as reader:
                 answer = question.answer(reader, given)
             if question.name != "status":
-                return answer
+                return masked.answer(answer, given.get("entity")) if masked else answer
             return shown(answer, [one for each in door.troubles() for one in each.listed()], door.ended)
 
         def stream() -> bytes:
             with door.reader() as reader:
                 return _arrow_stream(question.table(reader, given))
 
-        if ARROW in request.headers.get("Accept", ""):
+        if ARROW in request.headers.get("Accept", "") and not masked:
             return web.Response(body=await asyncio.to_thread(stream), content_type=ARROW)
         return web.json_response(await asyncio.to_thread(answer))
 
     return handler
+
+
+def _refuse_guesses(masked: Masked, given: Mapping[str, Any], path: str) -> None:
+    """A condition on a masked field would tell its value by what it leaves out."""
+    name = masked.named_in(given.get("entity"), str(given.get("where") or "")) if masked else None
+    if name is not None:
+        raise BadArgument(
+            f"{name} is masked for this role and cannot be asked about",
+            where=path,
+            do="leave it out, or ask with the token of an operator",
+        )
 
 
 def _arrow_stream(table: pa.Table) -> bytes:
@@ -285,6 +302,8 @@ def _alert_stream(door: Door) -> Callable[[web.Request], Awaitable[web.StreamRes
         def versions() -> list[Mapping[str, Any]]:
             with door.reader() as reader:
                 answer = QUESTIONS["alerts"].answer(reader, {"limit": 1000})
+            if request[ROLE] < Role.OPERATOR:
+                answer = door.masked.answer(answer, None)
             return [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]
 
         sent: dict[str, int] = {}
