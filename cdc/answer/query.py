@@ -7,17 +7,19 @@ external access off, so no file is read whatever the statement says; what would 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from cdc.answer.answers import Answer
+from cdc.answer.answers import Answer, place_of_cursor, to_cursor
+from cdc.answer.tables import with_honesty
 from cdc.errors import BadArgument
 
 ROWS_DEFAULT = 1_000
@@ -33,6 +35,9 @@ class QueryLimits:
 
 
 LIMITS = QueryLimits()
+TABLE_LIMITS = QueryLimits(rows_max=1_000_000, bytes_max=256_000_000, run_s_max=60.0)
+"""Of an answer in columns: no row of it becomes an object."""
+
 CHUNK_ROWS = 2_000
 """Rows fetched at a time: bytes are counted between chunks."""
 
@@ -47,37 +52,71 @@ REFUSED_FUNCTIONS = frozenset(
 _DO = "ask one SELECT over the public views, like SELECT count(*) FROM changes"
 
 
-def query(reader: Any, sql: str, limit: int = ROWS_DEFAULT, limits: QueryLimits = LIMITS) -> Answer:
-    """The rows of one SELECT. Cut off where a limit is met, which makes the answer incomplete and is said.
+def query(
+    reader: Any, sql: str, limit: int = ROWS_DEFAULT, cursor: str | None = None, limits: QueryLimits = LIMITS
+) -> Answer:
+    """The rows of one SELECT. Cut off where a limit is met, which makes the answer incomplete and is said; `next`
+    goes on behind it. The statement runs anew for each page: give it an ORDER BY.
 
     Errors: BadArgument for anything that is not one SELECT, that the database refuses, or that takes too long.
     """
+    table, told = _asked(reader, sql, limit, cursor, limits)
+    values = [column.to_pylist(maps_as_pydicts="lossy") for column in table.columns]
+    return replace(told, rows=list(zip(*values, strict=True)))
+
+
+def query_table(
+    reader: Any,
+    sql: str,
+    limit: int = ROWS_DEFAULT,
+    cursor: str | None = None,
+    limits: QueryLimits = TABLE_LIMITS,
+) -> pa.Table:
+    """The same with DuckDB's own types, for Parquet and Arrow; what qualifies it in the schema's metadata."""
+    table, told = _asked(reader, sql, limit, cursor, limits)
+    return with_honesty(table, told)
+
+
+def _asked(
+    reader: Any, sql: str, limit: int, cursor: str | None, limits: QueryLimits
+) -> tuple[pa.Table, Answer]:
+    """The rows, and the answer that goes with them, its own rows empty."""
     if not 1 <= limit <= limits.rows_max:
         raise BadArgument(f"a query gives 1 to {limits.rows_max} rows, not {limit}", do="narrow the query")
-    table, cut_by = query_arrow(reader, sql, limit, limits)
-    columns = table.column_names
-    values = [column.to_pylist(maps_as_pydicts="lossy") for column in table.columns]
-    rows = list(zip(*values, strict=True))
-    return Answer(columns=columns, rows=rows, complete=not cut_by, reasons=[cut_by] if cut_by else ())
+    same = hashlib.sha256(sql.encode()).hexdigest()[:12]
+    skip, of = (0, same) if cursor is None else place_of_cursor(cursor, (int, str))
+    if of != same or skip < 0:
+        raise BadArgument("the cursor is of another query", do="start without a cursor")
+    table, cut_by = query_arrow(reader, sql, limit, limits, skip)
+    following = to_cursor([skip + table.num_rows, same]) if cut_by and table.num_rows else None
+    reasons = [cut_by] if cut_by else []
+    return table, Answer(table.column_names, (), complete=not cut_by, reasons=reasons, next=following)
 
 
-def query_arrow(reader: Any, sql: str, limit: int, limits: QueryLimits = LIMITS) -> tuple[pa.Table, str]:
-    """The same as an Arrow table, and a sentence where it was cut off (else empty)."""
+def query_arrow(
+    reader: Any, sql: str, limit: int, limits: QueryLimits = LIMITS, skip: int = 0
+) -> tuple[pa.Table, str]:
+    """An Arrow table of the rows behind the first `skip`, and a sentence where it was cut off (else empty)."""
     cursor = reader.cursor()
     try:
         statement = _the_select(cursor, sql)
         with _translated(limits), _interrupted_after(cursor, limits.run_s_max):
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            return _taken(cursor.execute(statement).to_arrow_reader(CHUNK_ROWS), limit, limits.bytes_max)
+            rows = cursor.execute(statement).to_arrow_reader(CHUNK_ROWS)
+            return _taken(rows, skip, limit, limits.bytes_max)
     finally:
         cursor.close()  # ends its transaction
 
 
-def _taken(batches: Any, limit: int, bytes_max: int) -> tuple[pa.Table, str]:
+def _taken(batches: Any, skip: int, limit: int, bytes_max: int) -> tuple[pa.Table, str]:
     taken: list[pa.RecordBatch] = []
     rows = size = 0
     cut_by = ""
     for batch in batches:
+        if skip >= batch.num_rows:
+            skip -= batch.num_rows
+            continue
+        batch, skip = batch.slice(skip), 0
         if rows + batch.num_rows > limit:
             batch, cut_by = batch.slice(0, limit - rows), f"cut off after {limit} rows"
         if size + batch.nbytes > bytes_max:

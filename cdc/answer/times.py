@@ -46,7 +46,7 @@ class Moment:
 def moment(reader: Any, at: str | datetime | None = None, before: str | int | None = None) -> Moment:
     """The moment of `--at` or `--before`; neither means now.
 
-    `before` is an ordinal, a transaction key or an alert id. Errors: BadArgument, NotFound.
+    `before` is an ordinal, a transaction key, or the id of an incident or alert. Errors: BadArgument, NotFound.
     """
     if at is not None and before is not None:
         raise BadArgument("a time and a cut were both given", do="give either --at or --before")
@@ -95,9 +95,9 @@ def cut_before(reader: Any, text: str) -> int:
     found = reader.execute(sql("cut_before"), {"asked": text}).fetchone()[0]
     if found is None:
         raise NotFound(
-            "no change, transaction or alert has this id",
+            "no change, transaction or incident has this id",
             where=text[:40],
-            do="take a seq or transaction key from `cdc history`, or an alert id from `cdc alerts`",
+            do="take a seq or transaction key from `cdc history`, or an id from `cdc incident list`",
         )
     return int(found)
 

@@ -52,7 +52,7 @@ doctor.add_to(app)
 
 @app.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version. Example: cdc version"""
     sys.stdout.write(f"cdc {__version__}\n")
 
 

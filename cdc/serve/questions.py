@@ -17,6 +17,7 @@ from cdc.answer import facts, looks
 from cdc.answer import questions as past
 from cdc.answer.changes import changes, read_rows, replay_plan
 from cdc.answer.differences import GROUPS, diff
+from cdc.answer.query import query_table
 from cdc.answer.rates import WAYS, rates
 from cdc.answer.tables import arrow_table
 from cdc.answer.tree import tree
@@ -399,10 +400,14 @@ QUESTIONS: dict[str, Question] = {
             past.query,
             (
                 Parameter("sql", "the statement", where="body", required=True),
-                Parameter("limit", f"rows, at most {ROWS_MAX}", kind="integer", where="body"),
+                Parameter(
+                    "limit", f"rows, at most {ROWS_MAX}; as Arrow, a million", kind="integer", where="body"
+                ),
+                Parameter("cursor", _CURSOR.text, where="body"),
             ),
             method="POST",
             role=Role.OPERATOR,
+            typed=query_table,
         ),
     )
 }

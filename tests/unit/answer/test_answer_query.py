@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from cdc.answer.query import QueryLimits, query, query_arrow
+from cdc.answer.query import QueryLimits, query, query_arrow, query_table
+from cdc.answer.tables import honesty_of
 from cdc.errors import BadArgument
 from tests.unit.answer import recorded
 from tests.unit.answer.told import Told
@@ -60,6 +61,39 @@ def test_one_select_is_answered(reader: duckdb.DuckDBPyConnection, sql: str) -> 
         "SELECT write_log('x')",
         "INSTALL json",
         "PRAGMA enable_profiling",
+        "LOAD httpfs",
+        "INSTALL httpfs FROM 'http://127.0.0.1:1'",
+        "FORCE INSTALL spatial",
+        "UPDATE store.changes SET kind = 'DELETE'",
+        "INSERT INTO store.meta VALUES ('version', '1')",
+        "DROP VIEW changes",
+        "ALTER TABLE store.meta ADD COLUMN x INTEGER",
+        "TRUNCATE store.changes",
+        "BEGIN",
+        "COMMIT",
+        "VACUUM",
+        "CHECKPOINT",
+        "DETACH memory",
+        "USE store",
+        "RESET threads",
+        "SET memory_limit = '100GB'",
+        "SET enable_external_access = true",
+        "PREPARE p AS SELECT 1",
+        "EXECUTE p",
+        "EXPORT DATABASE '/tmp/copy'",
+        "IMPORT DATABASE '/tmp/copy'",
+        "CREATE MACRO m() AS 1",
+        "CREATE OR REPLACE VIEW main.changes AS SELECT 1",
+        "CREATE TEMP TABLE t AS SELECT 1",
+        "CREATE SECRET s (TYPE s3)",
+        "COPY (SELECT 1) TO '/tmp/x.parquet' (FORMAT parquet)",
+        "COMMENT ON VIEW changes IS 'x'",
+        "MERGE INTO store.meta USING store.meta ON false WHEN NOT MATCHED THEN INSERT",
+        "SELECT 1;;SELECT 2",
+        "/* x */ DELETE FROM store.changes /* SELECT 1 */",
+        "FROM query_table('store.changes')",
+        "SELECT * FROM (FROM QUERY('SELECT 1'))",
+        "SELECT nextval('s')",
     ],
 )
 def test_anything_else_is_refused_and_changes_nothing(reader: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -76,6 +110,16 @@ def test_no_file_is_read(reader: duckdb.DuckDBPyConnection, tmp_path: Path) -> N
         f"FROM read_csv('{secret}')",
         f"FROM read_text('{secret}')",
         "FROM glob('/*')",
+        f"FROM read_blob('{secret}')",
+        f"FROM read_parquet('{secret}')",
+        f"FROM read_json('{secret}')",
+        f"FROM read_ndjson_objects('{secret}')",
+        f"FROM sniff_csv('{secret}')",
+        f"FROM parquet_metadata('{secret}')",
+        f"SELECT * FROM changes, read_text('{secret}')",
+        f"WITH a AS (FROM read_text('{secret}')) FROM a",
+        f"SELECT (SELECT content FROM read_text('{secret}'))",
+        "FROM 'http://127.0.0.1:1/x.csv'",
     ):
         with pytest.raises(BadArgument, match="refused"):
             query(reader, sql)
@@ -116,3 +160,41 @@ def test_maps_and_lists_come_as_such(reader: duckdb.DuckDBPyConnection) -> None:
 
 def test_the_journal_asked_is_the_one_recorded(reader: duckdb.DuckDBPyConnection) -> None:
     assert query(reader, "SELECT DISTINCT org FROM changes").rows == [(recorded.ORG,)]
+
+
+def test_what_would_take_all_memory_is_bounded_and_the_reader_stays_good(
+    reader: duckdb.DuckDBPyConnection,
+) -> None:
+    reader.execute("SET memory_limit = '200MB'")
+    hungry = "SELECT list(a.i || repeat('x', 1000)) FROM range(10000000) a(i)"
+    with pytest.raises(BadArgument) as refused:
+        query(reader, hungry, limits=QueryLimits(run_s_max=5))
+    assert "\n" not in refused.value.sentence()
+    assert query(reader, "SELECT count(*) FROM changes").rows == [(3,)]
+
+
+def test_pages_of_a_query_hold_every_row_once(reader: duckdb.DuckDBPyConnection) -> None:
+    sql, seen, cursor = "SELECT i FROM range(7) t(i) ORDER BY i", [], None
+    while True:
+        answer = query(reader, sql, limit=3, cursor=cursor)
+        seen += [row[0] for row in answer.rows]
+        if (cursor := answer.next) is None:
+            break
+    assert seen == list(range(7))
+    first = query(reader, sql, limit=3)
+    with pytest.raises(BadArgument, match="another query"):
+        query(reader, "SELECT 1", cursor=first.next)
+
+
+def test_an_answer_in_columns_keeps_the_types_of_the_database(reader: duckdb.DuckDBPyConnection) -> None:
+    table = query_table(
+        reader, "SELECT 1.50::DECIMAL(9,2) AS a, DATE '2026-11-23' AS b, MAP {'k': NULL::VARCHAR} AS c"
+    )
+    assert [str(kind) for kind in table.schema.types] == [
+        "decimal128(9, 2)",
+        "date32[day]",
+        "map<string, string>",
+    ]
+    assert honesty_of(table)["complete"]
+    cut = query_table(reader, "SELECT i FROM range(10) t(i)", limit=4)
+    assert (cut.num_rows, honesty_of(cut)["complete"]) == (4, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import duckdb
@@ -72,7 +73,7 @@ def test_a_cut_is_found_by_ordinal_by_transaction_and_by_alert(told: duckdb.Duck
 
 def test_a_cut_at_nothing_known_is_said(told: duckdb.DuckDBPyConnection) -> None:
     for text in ("99", "no-such-transaction", "'; DROP TABLE x"):
-        with pytest.raises(NotFound, match="no change, transaction or alert"):
+        with pytest.raises(NotFound, match="no change, transaction or incident"):
             moment(told, before=text)
 
 
@@ -104,3 +105,23 @@ def _alert() -> dict[str, object]:
 def test_the_id_of_the_record_asked_about_is_not_a_cut(told: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(NotFound):
         moment(told, before=A)
+
+
+def test_a_cut_is_found_by_an_incident_that_somebody_opened(told: duckdb.DuckDBPyConnection) -> None:
+    empty: dict[str, object] = {k: [] for k in ("users", "entities", "transactions", "clients", "records")}
+    scope = {"include": [{**empty, "from_at": 3 * MINUTE, "to_at": None, "users": ["user4", "user5"]}]}
+    columns = [row[0] for row in told.execute("DESCRIBE store.incidents").fetchall()]
+    row: dict[str, object] = {
+        "incident_id": "incident-1",
+        "version": 1,
+        "org": recorded.ORG,
+        "scope": json.dumps(scope),
+    }
+    for name, kind in told.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'incidents' AND NOT is_nullable"
+    ).fetchall():
+        row.setdefault(
+            name, "" if kind == "VARCHAR" else 0 if kind in ("BIGINT", "INTEGER") else recorded.at(0)
+        )
+    recorded.insert(told, "incidents", [{k: v for k, v in row.items() if k in columns}])
+    assert moment(told, before="incident-1") == Moment(cut=4)
