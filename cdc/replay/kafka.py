@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from cdc.errors import BadArgument, LogUnavailable
 from cdc.log.kafka_errors import SETTLING, error_of, translated
-from cdc.log.kafka_options import KafkaLogOptions, consumer_config, producer_config
+from cdc.log.kafka_options import KafkaLogOptions, admin_config, consumer_config, producer_config
 from cdc.replay.envelope import Message, as_line
 from cdc.replay.stream import START, Place
 from cdc.replay.target import Identity, place_of, place_text
@@ -122,7 +122,7 @@ class KafkaTarget:
 
     def _ensure_topics(self) -> None:
         options = self._replay.options
-        admin = AdminClient({**options.properties, "bootstrap.servers": options.bootstrap_servers})
+        admin = AdminClient(admin_config(options))
         try:
             there = admin.list_topics(timeout=TIMEOUT_S).topics
         except KafkaException as error:
@@ -147,8 +147,9 @@ class KafkaTarget:
                     raise translated(
                         error_of(error), "the topic could not be created", f"topic {name}"
                     ) from error
-        if self._replay.commit_timestamps:
-            self._refuse_append_time(admin, [name for name in self._topics if name in there])
+        old = [name for name in self._topics if name in there]
+        if self._replay.commit_timestamps and old:
+            self._refuse_append_time(admin, old)
 
     def _refuse_append_time(self, admin: AdminClient, names: Sequence[str]) -> None:
         for resource, future in admin.describe_configs(
