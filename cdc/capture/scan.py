@@ -69,6 +69,7 @@ class Scanner:
     org_time: Callable[[Millis], None]
     logger: Any
     bulk_from_rows: int = BULK_FROM_ROWS
+    rows_per_write_max: int = ROWS_PER_WRITE_MAX
 
     async def run(self, job: Job) -> Job:
         """The job to its end, or to its failure, which is recorded too. Errors: RetryLater (call again)."""
@@ -160,10 +161,12 @@ class Scanner:
         assert self.bulk is not None
         _, written, at = job.cursor.split(" ", 2)
         skip, first = int(written), at
-        async for page in self.bulk.bulk_pages(at, rows_max=ROWS_PER_WRITE_MAX, parallel=BULK_PAGES_AT_ONCE):
+        async for page in self.bulk.bulk_pages(
+            at, rows_max=self.rows_per_write_max, parallel=BULK_PAGES_AT_ONCE
+        ):
             rows = page.rows
-            for begin in range(skip, max(len(rows), 1), ROWS_PER_WRITE_MAX):
-                end = min(begin + ROWS_PER_WRITE_MAX, len(rows))
+            for begin in range(skip, max(len(rows), 1), self.rows_per_write_max):
+                end = min(begin + self.rows_per_write_max, len(rows))
                 is_last = end == len(rows)
                 cursor = f"{_BULK} 0 {page.cursor}" if is_last and page.cursor else f"{_BULK} {end} {at}"
                 part = Page(rows[begin:end], page.cursor, page.total, page.org_time)

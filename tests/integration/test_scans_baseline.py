@@ -91,3 +91,26 @@ async def test_changes_made_before_and_committed_during_it_change_nothing(
         for at_ms in (seen[0] - 1_000, seen[0] + 10_000):
             assert world.wrong_claims(at_ms)[:5] == [], at_ms
         await world.stop()
+
+
+async def test_a_baseline_comes_through_a_session_revoked_an_org_away_and_a_locator_gone(
+    tmp_path: Path,
+) -> None:
+    async with recorded(tmp_path, records=10_100, members=("Account",), started=False) as world:
+        faults = world.org.faults
+
+        def happen() -> None:
+            faults.set("token_revoked", times=1)
+            faults.set("query_error", times=1, code="QUERY_TIMEOUT")
+            faults.set("locator_expired", times=1)
+
+        between_pages(world, happen)
+        await world.start()
+        await world.settled(entities=1)
+        assert world.differences()[:3] == []
+        states = world.sql(
+            "SELECT job_id, arg_max(state, version) FROM store.jobs GROUP BY job_id ORDER BY job_id"
+        )
+        assert states == [("baseline-Account", "failed"), ("baseline-Account.2", "ended")]
+        assert world.sql("SELECT count(*) FROM changes WHERE kind = 'ABSENT'") == [(0,)]
+        await world.stop()
