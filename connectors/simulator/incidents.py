@@ -79,6 +79,9 @@ def _deployment(org: SimulatedOrg, run: ScenarioRun) -> Iterator[int]:
         },
     )
     run.automations.append(name)
+    org.change_setup(
+        "changedApexTrigger", "Apex Trigger", f"Changed {name} Apex Trigger code", user_id=run.user_id
+    )
     people = _People(org, run, entity, path, corrects=0.0)
     for _ in range(int(wanted["saves"])):
         key = people.edit()
@@ -100,6 +103,12 @@ def _access_mistake(org: SimulatedOrg, run: ScenarioRun) -> Iterator[int]:
         client=UI_CLIENT,
     )
     run.edit_keys.append(given.transaction.key)
+    user = next(one for one in org.users if one["id"] == run.user_id)
+    org.change_setup(
+        "changedprofileforuser",
+        "Manage Users",
+        f"Changed profile for user {user['username']} from Standard User to System Administrator",
+    )
     yield int(wanted["before_ms"])
     entity = org.entity(str(wanted["entity"]))
     random = Random(f"access-{org.seed}-{run.started_at}")  # noqa: S311 - a seed is the point
@@ -132,6 +141,7 @@ def _cascade(org: SimulatedOrg, run: ScenarioRun) -> Iterator[int]:
         },
     )
     run.automations.append(name)
+    org.change_setup("activatedInteractionDefVersion", "Flows", f"Activated flow with Name: {name}")
     accounts = org.entity("Account")
     random = Random(f"cascade-{org.seed}-{run.started_at}")  # noqa: S311 - a seed is the point
     record_ids = random.sample(

@@ -104,6 +104,16 @@ class Published:
         return self.layout.schema_id if self.layout is not None else ""
 
 
+class SetupChange(NamedTuple):
+    """A change of the org's set-up, as the audit trail names it: `changedprofileforuser`, Manage Users, a sentence."""
+
+    at: int
+    user_id: str
+    action: str
+    section: str
+    display: str
+
+
 class Committed(NamedTuple):
     """A transaction that was committed: the ids of its records in the order of the changes, and its events."""
 

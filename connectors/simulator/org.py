@@ -23,7 +23,7 @@ from connectors.simulator.errors import OrgError
 from connectors.simulator.faults import Faults
 from connectors.simulator.incoming import Intake
 from connectors.simulator.knobs import Knobs
-from connectors.simulator.model import Change, Committed, Op, Published
+from connectors.simulator.model import Change, Committed, Op, Published, SetupChange
 from connectors.simulator.platform_events import PlatformEvent, standard_platform_events
 from connectors.simulator.queries import Rows, run_query
 from connectors.simulator.rows import RowShape
@@ -81,6 +81,7 @@ class SimulatedOrg:
             self.clock.now_ms,
         )
         self.saver = Saver(self, checks, self.automation)
+        self.setup_changes: list[SetupChange] = []
         self._held: list[Published] | None = None
         self._shapes: dict[tuple[str, str], RowShape] = {}
         self._schemas = {
@@ -209,6 +210,11 @@ class SimulatedOrg:
         made.records.add(record)
         self.truth.load(entity, record.id, record.values)
         return record.id
+
+    def change_setup(self, action: str, section: str, display: str, *, user_id: str = "") -> None:
+        """Note a change of the set-up in the audit trail; nothing is published."""
+        user_id = user_id or self.administrator_id
+        self.setup_changes.append(SetupChange(self.clock.now_ms(), user_id, action, section, display))
 
     def add_user(self, name: str, *, role: str, profile: str = "Standard User") -> str:
         """A user, before the first commit: an entry in `users` and a User record."""

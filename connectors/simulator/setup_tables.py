@@ -23,6 +23,7 @@ from connectors.simulator.ids import record_id as make_id
 from connectors.simulator.invented import BUSINESS_RECORD_TYPE, PERSON_RECORD_TYPE
 from connectors.simulator.model import Op
 from connectors.simulator.queries import Rows
+from connectors.simulator.rows import rest_value
 from connectors.simulator.soql import Query, is_aggregate
 from connectors.simulator.soql_conditions import Resolved, comparable
 from connectors.simulator.soql_groups import grouped_rows
@@ -34,6 +35,9 @@ Row = Mapping[str, Any]
 Table = Callable[["SimulatedOrg"], list[dict[str, Any]]]
 
 POD = "Sm00"
+STAMPS = frozenset({"CreatedDate", "LastModifiedDate"})
+"""Columns that hold epoch milliseconds."""
+
 PROFILES = ("System Administrator", "Standard User", "Integration")
 
 
@@ -67,7 +71,7 @@ def table_rows(org: SimulatedOrg, query: Query, *, tooling: bool) -> Rows | None
     rows = rows[query.offset : None if query.limit is None else query.offset + query.limit]
     at = f"/services/data/v66.0/{'tooling/' if tooling else ''}sobjects/{name}"
     if any(one.startswith("FIELDS(") for one in query.fields):
-        made = [{"attributes": _attributes(name, at, row), **row} for row in rows]
+        made = [_selected(list(row), row, _attributes(name, at, row)) for row in rows]
     else:
         names = [resolve(field).name for field in query.fields]
         made = [_selected(names, row, _attributes(name, at, row)) for row in rows]
@@ -85,7 +89,7 @@ def _selected(names: list[str], row: Row, attributes: dict[str, str]) -> dict[st
         if rest and isinstance(row[first], Mapping):
             made.setdefault(first, {"attributes": {"type": first}})[rest] = row[first][rest]
         else:
-            made[first] = row[first]
+            made[first] = rest_value("datetime", row[first]) if first in STAMPS else row[first]
     return made
 
 
@@ -103,7 +107,10 @@ def _resolving(name: str, rows: list[Row]) -> Callable[[str], Resolved]:
         if column is None or is_aggregate(field):
             raise OrgError("INVALID_FIELD", f"No such column '{field}' on entity '{name}'.")
         first, _, rest = column.partition(".")
-        described = _described(flat.get(column)) if rows else _described_by_name(column)
+        if column in STAMPS:
+            described = "datetime"
+        else:
+            described = _described(flat.get(column)) if rows else _described_by_name(column)
         if rest:
             return Resolved(column, described, lambda row: (row.get(first) or {}).get(rest))
         return Resolved(column, described, lambda row: row.get(first))
@@ -321,6 +328,26 @@ def _assignment_rules(org: SimulatedOrg) -> list[dict[str, Any]]:
 # The org itself
 
 
+def _audit_trail(org: SimulatedOrg) -> list[dict[str, Any]]:
+    names = {user["id"]: {"Name": user["name"], "Username": user["username"]} for user in org.users}
+    return [
+        {
+            "Id": make_id("0Ym", POD, count),
+            "Action": one.action,
+            "Section": one.section,
+            "Display": one.display,
+            "CreatedDate": one.at,
+            "CreatedById": one.user_id,
+            "CreatedBy": names.get(one.user_id, {"Name": "", "Username": ""}),
+            "CreatedByContext": None,
+            "CreatedByIssuer": None,
+            "DelegateUser": None,
+            "ResponsibleNamespacePrefix": None,
+        }
+        for count, one in enumerate(org.setup_changes, start=1)
+    ]
+
+
 def _organization(org: SimulatedOrg) -> list[dict[str, Any]]:
     return [
         {
@@ -374,6 +401,7 @@ _DATA: Mapping[str, Table] = {
     "AssignmentRule": _assignment_rules,
     "EntityDefinition": _entity_definitions,
     "Organization": _organization,
+    "SetupAuditTrail": _audit_trail,
     "Profile": _profiles,
     "RecordType": _record_types,
 }

@@ -25,7 +25,12 @@ class AutomationControl:
 
     def posted(self) -> list[tuple[str, Posted]]:
         """What is told to the org."""
-        return [("automation", self.automate), ("guard", self.guard), ("archive", self.archive)]
+        return [
+            ("automation", self.automate),
+            ("guard", self.guard),
+            ("archive", self.archive),
+            ("setup", self.setup),
+        ]
 
     def asked(self) -> list[tuple[str, Asked]]:
         """What is asked of it."""
@@ -52,6 +57,12 @@ class AutomationControl:
             for kind, made in KINDS.items()
             if isinstance(rule, made)
         ]
+
+    async def setup(self, body: dict[str, Any]) -> Any:
+        """A line of the audit trail."""
+        user = scenarios.find_user(self._org, str(body["user"])) if "user" in body else ""
+        self._org.change_setup(str(body["action"]), str(body["section"]), str(body["display"]), user_id=user)
+        return {"setup_changes": len(self._org.setup_changes)}
 
     async def guard(self, body: dict[str, Any]) -> Any:
         """Records that cannot be written for a while, or until `clear`."""

@@ -17,7 +17,7 @@ from connectors.simulator.errors import OrgError
 from connectors.simulator.setup_tables import rule_of
 from connectors.simulator.soql import parse_query
 from connectors.simulator.soql_conditions import Resolved
-from connectors.simulator.wire.answers import json_answer, json_object
+from connectors.simulator.wire.answers import SESSION, json_answer, json_object
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.managed import ManagedSubscriptions
 
@@ -147,7 +147,9 @@ class Tooling:
         if "active" not in metadata:
             raise OrgError("REQUIRED_FIELD_MISSING", "Metadata.active is missing", fields=("Metadata",))
         rule = rule_of(self._wire.org, ValidationRule, "03d", request.match_info["id"])
-        self._wire.org.automation.switch(rule.name, bool(metadata["active"]))
+        active = bool(metadata["active"])
+        self._wire.org.automation.switch(rule.name, active)
+        self._note(request, "Validation Rules", rule.name, active)
         return web.Response(status=204)
 
     async def switch_flow(self, request: web.Request) -> web.Response:
@@ -157,8 +159,14 @@ class Tooling:
             message = "Metadata.activeVersionNumber is missing"
             raise OrgError("REQUIRED_FIELD_MISSING", message, fields=("Metadata",))
         rule = rule_of(self._wire.org, Trigger, "300", request.match_info["id"])
-        self._wire.org.automation.switch(rule.name, bool(metadata["activeVersionNumber"]))
+        active = bool(metadata["activeVersionNumber"])
+        self._wire.org.automation.switch(rule.name, active)
+        self._note(request, "Flows", rule.name, active)
         return web.Response(status=204)
+
+    def _note(self, request: web.Request, section: str, name: str, active: bool) -> None:
+        done = "activated" if active else "deactivated"
+        self._wire.org.change_setup(done, section, f"{done.title()} {name}", user_id=request[SESSION].user_id)
 
     async def add_managed(self, request: web.Request) -> web.Response:
         """A new managed subscription."""

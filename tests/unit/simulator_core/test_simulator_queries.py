@@ -11,6 +11,7 @@ from connectors.simulator.errors import OrgError
 from connectors.simulator.knobs import Knobs
 from connectors.simulator.model import Change, Op
 from connectors.simulator.org import SimulatedOrg
+from connectors.simulator.rows import utc
 from connectors.simulator.standard_automation import add_standard
 from tests.unit.simulator_core.org_reader import create, quiet_org, update
 
@@ -280,3 +281,21 @@ def test_small_tables_are_sorted_counted_and_have_no_other_columns() -> None:
         org.query("SELECT Nope FROM Organization")
     with pytest.raises(OrgError, match="not supported"):
         org.tooling_query("SELECT Id FROM ApexClass2")
+
+
+def test_the_audit_trail_lists_who_changed_the_set_up_and_when() -> None:
+    org = quiet_org()
+    org.change_setup("changedApexTrigger", "Apex Trigger", "Changed X")
+    between = org.clock.advance(60_000)
+    org.change_setup("activated", "Flows", "Activated Y", user_id=org.integration_user_id)
+    since = f"{utc(between - 1):%Y-%m-%dT%H:%M:%S}.000Z"
+    rows = org.query(
+        f"SELECT Id, Action, Display, CreatedDate, CreatedBy.Name FROM SetupAuditTrail WHERE CreatedDate > {since} "
+        "ORDER BY CreatedDate DESC"
+    ).all()
+    assert [(row["Action"], row["CreatedBy"]["Name"]) for row in rows] == [
+        ("activated", "Capture Integration")
+    ]
+    assert rows[0]["CreatedDate"].endswith("+0000")
+    assert org.query("SELECT COUNT() FROM SetupAuditTrail").total == 2
+    assert quiet_org().query("SELECT Id, Action FROM SetupAuditTrail WHERE Section = 'Flows'").all() == []
