@@ -67,8 +67,10 @@ class Lived:
             "SELECT min(record_id), min(effective_at), max(effective_at) FROM changes "
             "WHERE entity = 'Account' AND source = 'pubsub' AND kind = 'UPDATE'"
         )
+        [[contact]] = sql("SELECT max(record_id) FROM changes WHERE entity = 'Contact'")
         return {
             "001000000000001AAA": account,
+            "003000000000001AAA": contact,
             "2026-11-23T10:00:00Z": earliest,
             "2026-11-23T10:02:00Z": latest,
             "005…": self.user,
@@ -142,6 +144,7 @@ NEEDS: dict[str, Need] = {
     "alerts": Need(ENDLESS),
     "doctor": Need(exits=(0, 1)),
     "verify": Need(exits=(0, 4)),
+    "drill": Need(exits=(0, 1)),  # an org that is no sandbox is refused
     "incident show": Need(prepare=_incident),
     "incident blast": Need(prepare=_incident),
     "incident ack": Need(
@@ -154,6 +157,7 @@ NEEDS: dict[str, Need] = {
     "restore plan": Need(prepare=_incident),
     "restore show": Need(prepare=_plan),
     "restore apply": Need(prepare=_plan),
+    "restore copy": Need(exits=(0, 1)),  # refused without another org in the settings
     "restore resume": Need(prepare=_applied),
     "restore stop": Need(prepare=_applied),
     "restore verify": Need(prepare=_applied),
