@@ -33,7 +33,8 @@ SQL_TYPES: Mapping[str, str] = {
 RESERVED = frozenset(
     {
         "changes", "field_changes", "platform_events", "setup_changes", "coverage", "baselines", "quarantine",
-        "schemas", "positions", "alerts", "incidents", "restores", "restore_records", "drills", "seals",
+        "schemas", "positions", "alerts", "incidents", "restores", "restore_records", "seals",
+        "schema_fields", "drills", "erasures",
     }
 )  # fmt: skip
 """Names of the contract's own views: an entity of such a name has no view of its own."""

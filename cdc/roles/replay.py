@@ -64,7 +64,7 @@ def run_replay(
     target = _target(settings, order, moments, entities, snapshot, with_schema)
     try:
         after = target.begin()
-        span = Span(entities, target.moments)
+        span = Span(order.entities, target.moments)
         plan = plan_of(ask, span)
         begun(Begun(plan, after, dict(target.moments)))
         envelope = _envelope(ask, order, plan, with_schema, target)

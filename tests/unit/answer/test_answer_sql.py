@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from cdc.answer.definitions import definitions
-from cdc.answer.entity_views import refresh_entity_views
+from cdc.answer.entity_views import RESERVED, refresh_entity_views
 from cdc.journal.journal import DuckJournal
 from tests.unit.answer import recorded
 from tests.unit.answer.told import MINUTE, A, Told
@@ -168,3 +168,10 @@ def test_the_file_is_read_by_any_duckdb_and_through_arrow(tmp_path: Path) -> Non
         assert row == ({"Name": "a", "Amount": "1.5"}, True)
         table = plain.execute("SELECT * FROM changes").to_arrow_table()
         assert table["committed_at"].to_pylist() == [datetime(1970, 1, 1, 0, 1)]
+
+
+def test_no_entity_takes_the_name_of_a_public_view() -> None:
+    found = recorded.opened().execute(
+        "SELECT view_name FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal"
+    )
+    assert {name for (name,) in found.fetchall()} <= RESERVED
