@@ -13,7 +13,7 @@ from typing import Any
 from cdc.detect.facts import WEEK_MS
 
 WEEKS = 4
-TOLERANCE = 2.0
+TOLERANCE = 1.5
 SCORES_MAX = 64
 """Scores kept of one week, the highest."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from cdc.change.kinds import WHOLE_KINDS, Kind
 from cdc.detect.across import Across, Risen
 from cdc.detect.alert import GROWN, Moment, alert_id_of, body_of, shown_targets, usual_of, version_of
+from cdc.detect.batch import origin_class
 from cdc.detect.budget import Budget
 from cdc.detect.channels.burst import Burst
 from cdc.detect.channels.drip import Drip
@@ -34,6 +35,8 @@ UNLEARNED_MAX = 256
 MARKED_SHARE = 0.8
 """A value that so many of an episode's writes have may tell that others do the same."""
 
+TASK_VARIETY = 2.0
+TASK_DAYS = 2
 TO_AND_FRO = -1
 """In place of a value: what goes to and fro between two actors has two."""
 
@@ -286,7 +289,7 @@ class Judge:
         incident: Incident | None = one.alert
         weights = self.drip.weights(risen)
         severity = self.drip.decide(risen, weights, self._needed(moment.at))
-        if incident is None and (severity is None or self._is_told(risen)):
+        if incident is None and (severity is None or self._is_told(risen) or self._is_task(risen)):
             return []
         if incident is None or (severity == Severity.PAGE and incident.severity != Severity.PAGE):
             if incident is None:
@@ -309,6 +312,15 @@ class Judge:
         incident.body = self.drip.body(risen, weights, self.names, self.across.actors)
         incident.targets = self.drip.targets(risen, self.names)
         incident.marks = [(risen.cell.entity, risen.cell.kind, risen.cell.field, risen.sum.value)]
+
+    def _is_task(self, risen: Risen) -> bool:
+        """Whether one actor alone writes this, and has done so in bulk on several days: it is its work."""
+        if self.drip.is_crowd(risen):
+            return False
+        who = self.drip.foremost(risen, self.across.actors)
+        key = Key(who.user, origin_class(who.origin, who.client), risen.cell.entity, risen.cell.kind)
+        written = self.novelty.bulk.actor(key, risen.cell.field)
+        return len({w.day for w in written if w.variety < TASK_VARIETY}) >= TASK_DAYS
 
     def _is_told(self, risen: Risen) -> bool:
         """Whether an open alert names this field already."""
@@ -339,6 +351,7 @@ class Judge:
                         self.value.norms.add(facts.key.entity, writing, rows)
             return
         self.guards.habits.note(facts)
+        self.novelty.bulk.alerted(facts)
         if self.guards.habits.formed(facts):
             self._learn(facts)
             return

@@ -14,6 +14,9 @@ PLACES_MAX = 20_000
 WHOLE_RECORD = -1
 """In place of a field: the bulk episode as such."""
 
+ALIKE = 1.3
+"""Variety below which a field was given one value."""
+
 HABIT_DAYS = 3
 """After so many days of the same, never reverted, it is usual (detection.md, D0)."""
 
@@ -69,6 +72,26 @@ class BulkMemory:
             )
             self._note((*key, field.code), write)
             self._note(("entity", key.entity, key.kind, field.code), write)
+
+    def alerted(self, facts: Facts) -> None:
+        """An alerted episode that nobody acknowledged: what it wrote alike may be how people here do it."""
+        for field in facts.fields:
+            if (
+                2 * field.writes >= facts.changes
+                and field.top
+                and field.variety < ALIKE
+                and field.top[0].text is not None
+            ):
+                key = facts.key
+                write = BulkWrite(facts.day, facts.records, 1.0, 0.0, field.top[0].value, key.user)
+                self._note(("alerted", key.origin, key.entity, key.kind, field.code), write)
+
+    def is_practice(self, key: Key, field: int) -> bool:
+        """Whether several people, on several days, gave this field one value in bulk through this client."""
+        known = self._kept.get(("alerted", key.origin, key.entity, key.kind, field), [])
+        known = known + [w for w in self.entity(key, field) if w.variety < ALIKE and w.null_share < 0.5]
+        others = [w for w in known if w.user != key.user]
+        return len({w.day for w in others}) >= HABIT_DAYS and len({w.user for w in others}) >= HABIT_DAYS
 
     def actor(self, key: Key, field: int = WHOLE_RECORD) -> list[BulkWrite]:
         return self._kept.get((*key, field), [])

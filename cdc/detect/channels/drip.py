@@ -40,7 +40,7 @@ class Drip:
         records = len(risen.sum.records)
         if records < RECORDS_MIN or not risen.spread or risen.usual_share >= SPARED_SHARE:
             return None
-        if not (risen.rides if self._crowd(risen) else risen.sum.hours >= ALONE_HOURS):
+        if not (risen.rides if self.is_crowd(risen) else risen.sum.hours >= ALONE_HOURS):
             return None
         value = max(weights["D4"], weights["D7"]) + min(weights["D4"], weights["D7"]) / 2
         if weights["D5"] < SIDE_MIN:
@@ -49,10 +49,15 @@ class Drip:
             return Severity.PAGE
         return Severity.DIGEST if value >= SIDE_MIN and weights["D5"] >= DIGEST_HEIGHT else None
 
-    def _crowd(self, risen: Risen) -> bool:
+    def is_crowd(self, risen: Risen) -> bool:
         """Several people, none of them alone."""
         users = risen.sum.users
         return max(users.values()) < ALONE_SHARE * sum(users.values())
+
+    def foremost(self, risen: Risen, actors: list[Who]) -> Who:
+        """Who wrote most of it."""
+        users = risen.sum.users
+        return _who(max(users, key=lambda code: (users[code], -code)), actors)
 
     # -- what its alert says --------------------------------------------------------------------------------
 
@@ -107,8 +112,8 @@ class Drip:
                 f"{risen.companion:.1f} times as often as it used to",
             ),
         ]
-        user = _who(max(one.users, key=lambda code: (one.users[code], -code)), actors).user
-        alone = not self._crowd(risen)
+        user = self.foremost(risen, actors).user
+        alone = not self.is_crowd(risen)
         who = f"User {user}" if alone else f"{len(one.users)} users or more"
         return {
             "title": f"{who} set {field} to {value} on {records:,} {cell.entity} records, "

@@ -40,6 +40,9 @@ REPLACED_ALIKE = 1.5
 NOTHING_LOST = 0.25
 """Factor where nothing was lost."""
 
+PRACTICE = 0.3
+"""Factor where several people gave this field one value in bulk, and nobody minded."""
+
 LOST_VARIETY = 3.0
 SHAPE_LOOKS = 64
 SHAPE_BITS_MIN = 0.8
@@ -164,6 +167,8 @@ class OneValue:
         other = self._other_value(field, expected)
         if other is not None and other.weight > weight:
             weight, sentence = other.weight, other.sentence
+        if weight < OWN_MAX and not field.nulls and self._bulk.is_practice(facts.key, field.code):
+            return Finding(weight * PRACTICE, field, sentence + "; several people here do so")
         if field.remembered >= REMEMBERED_MIN and field.variety_before < REPLACED_ALIKE:
             return Finding(weight * NOTHING_LOST, field, sentence + "; what it replaced was one value too")
         return Finding(weight, field, sentence)
