@@ -43,7 +43,7 @@ def known(reader: Any, entity: str, cursor: str | None = None) -> Answer:
 
 
 def moved(reader: Any, entity: str, ordinal: int) -> Answer:
-    """Records that events behind an ordinal were about."""
+    """Records that events or rows behind an ordinal were about."""
     given = {"entity": entity_named(reader, entity), "ordinal": ordinal}
     columns, rows = rows_of(reader.execute(sql("moved_records"), given))
     return Answer(columns=columns, rows=rows)

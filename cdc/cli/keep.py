@@ -14,7 +14,7 @@ from cdc.cli.state import options
 from cdc.errors import BadArgument, NotFound
 
 if TYPE_CHECKING:
-    from cdc.roles.verification import Depth
+    from cdc.roles.verified import Depth
 
 
 def add_to(app: typer.Typer) -> None:

@@ -15,7 +15,8 @@ from cdc.errors import BadArgument
 from cdc.metrics import Metrics
 from cdc.roles.build import make_log, make_org, make_session
 from cdc.roles.live_org import differences_from_org
-from cdc.roles.verification import Depth, Verification, strict
+from cdc.roles.verification import Verification, strict
+from cdc.roles.verified import Depth
 from cdc.settings import Settings
 
 MATCHED_ROWS = 10_000

@@ -18,8 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from cdc.answer.against_org import against_rows
 from cdc.answer.answers import Answer
@@ -34,8 +33,8 @@ from cdc.ports.clock import Clock
 from cdc.ports.log import LogRecord
 from cdc.ports.org import EntityDescription, Org, OrgBulk, Page, RowState
 from cdc.ports.types import Millis, Ordinal, RecordId
+from cdc.roles.verified import CANDIDATES_MAX, Depth, Found, looks_different, millis
 
-Depth = Literal["counts", "ids", "fields"]
 Ask = Callable[..., dict[str, Any]]
 """`ask(name, **parameters)` of the journal's questions; called in a thread."""
 
@@ -44,37 +43,10 @@ COLUMNS = ("entity", "record_id", "field", "difference", "journal", "org")
 PASS_PATIENCE_S = 600.0
 """A quiet channel says something at least every 270 s; the org's time is asked for in between."""
 LOOK_EVERY_S = 0.5
-CANDIDATES_MAX = 20_000
-"""Rows held for the judgement. Of an entity that differs in more the rest is not told apart: it is read anew."""
 RECORDS_ONE_BY_ONE_MAX = 2_000
 """So many differing records get a stretch each; more make one of the entity."""
 STATES_PER_QUESTION = 2_000
 ROUNDS_MAX = 3
-
-STATUS_WORDS = frozenset({"created", "deleted", "undeleted", "status present", "status deleted"})
-
-
-@dataclass(slots=True)
-class Found:
-    """What one entity's verification has come to."""
-
-    entity: str
-    ordinal: int = 0
-    read_to: int = 0
-    started_at: int = 0
-    org_count: int = 0
-    journal_count: int = 0
-    compared: int = 0
-    differences: list[tuple[Any, ...]] = field(default_factory=list)
-    unknown: set[str] = field(default_factory=set)
-    changing: int = 0
-    too_many: bool = False
-    skipped: str = ""
-
-    @property
-    def record_ids(self) -> list[str]:
-        """Records that differ."""
-        return sorted({str(row[0]) for row in self.differences if row[0] is not None})
 
 
 @dataclass(slots=True)
@@ -162,7 +134,7 @@ class Verification:
             if self.depth == "fields":
                 differing = await self._differing(found.entity, rows, list(rows))
             else:
-                differing = {r for r, row in rows.items() if _looks_different(row, known.get(r))}
+                differing = {r for r, row in rows.items() if looks_different(row, known.get(r))}
             for record_id in differing:
                 candidates[record_id] = rows[record_id]
             self.say(f"{found.entity}: {found.compared} records read, {len(candidates)} may differ")
@@ -273,7 +245,7 @@ class Verification:
         while True:
             answer = await asyncio.to_thread(self.ask, "known", entity=entity, cursor=cursor)
             for record_id, is_present, known_to in answer["rows"]:
-                known[record_id] = (bool(is_present), _millis(known_to))
+                known[record_id] = (bool(is_present), millis(known_to))
             if (cursor := answer.get("next")) is None:
                 return known
 
@@ -287,7 +259,7 @@ class Verification:
         self.say(
             f"{found.entity}: waiting for the stream to pass what was read (5 minutes at most on a quiet one)"
         )
-        while _millis(standing["passed_to"]) < wanted:
+        while millis(standing["passed_to"]) < wanted:
             if self.clock.monotonic_s() > deadline:
                 raise BadArgument(
                     f"the stream has not passed what was read for {self.pass_patience_s:.0f} s",
@@ -326,7 +298,7 @@ class Verification:
         self, found: Found, standing: Mapping[str, Any], record_ids: Iterable[str | None]
     ) -> list[LogRecord]:
         """From the last look that was good: at every field, or, where it is only about being there, at every id."""
-        by_status = {str(row[0]) for row in found.differences if row[2] in STATUS_WORDS}
+        by_status = found.by_status
         out = []
         for record_id in record_ids:
             look = "ids" if record_id in by_status else "fields"
@@ -337,7 +309,7 @@ class Verification:
                         "stretch_id": f"verify-{found.entity}-{found.ordinal}{name}",
                         "entity": found.entity,
                         "record_id": record_id,
-                        "from_at": _millis(standing[f"{look}_at"]),
+                        "from_at": millis(standing[f"{look}_at"]),
                         "to_at": found.read_to,
                         "status": "lost",
                         "reason": "the org says something that no event told",
@@ -392,23 +364,7 @@ class Verification:
             for f in found
             for r, name, word, before, after in f.differences
         ]
-        return Answer(columns=COLUMNS, rows=rows, notes=[self._sentence(f) for f in found])
-
-    def _sentence(self, f: Found) -> str:
-        if f.skipped:
-            return f"{f.entity}: not verified: {f.skipped}"
-        said = f"{f.entity}: {f.org_count} records in the org, {f.journal_count} in the journal"
-        if self.depth != "counts":
-            how = "field by field" if self.depth == "fields" else "by id and SystemModstamp"
-            said += f"; {f.compared} compared {how}, as read at {_instant(f.read_to)}; "
-            said += f"{len(f.record_ids)} differ" if f.record_ids else "no difference"
-        if f.too_many:
-            said += f", more than {CANDIDATES_MAX} may: the whole entity is read again"
-        if f.unknown:
-            said += f"; of {len(f.unknown)} a value was not known"
-        if f.changing:
-            said += f"; {f.changing} were changing all the while and are not judged"
-        return said
+        return Answer(columns=COLUMNS, rows=rows, notes=[f.sentence(self.depth) for f in found])
 
     async def _rows(self, name: str, **given: Any) -> list[dict[str, Any]]:
         answer = await asyncio.to_thread(self.ask, name, **given)
@@ -424,25 +380,3 @@ def strict(answer: Answer) -> None:
             f"{told if records else 'the counts differ'} from the org",
             do="`cdc coverage` shows what is repaired",
         )
-
-
-def _looks_different(row: RowState, known: tuple[bool, int] | None) -> bool:
-    """An id the journal does not know, knows otherwise, or a stamp later than all it knows of the record."""
-    if known is None:
-        return True
-    is_present, known_to = known
-    if is_present == row.is_deleted:
-        return True
-    return not row.is_deleted and (row.system_modstamp or 0) > known_to + READ_MARGIN_MS
-
-
-def _millis(moment: Any) -> int:
-    """A time of an answer (ISO 8601, or a datetime in UTC) as epoch ms; 0 for none."""
-    if moment is None:
-        return 0
-    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
-
-
-def _instant(millis: int) -> str:
-    return datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

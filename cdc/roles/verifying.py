@@ -9,7 +9,8 @@ from cdc.answer.answers import Answer
 from cdc.errors import CdcError
 from cdc.logs import Event, logger
 from cdc.ports.log import LogRecord
-from cdc.roles.verification import Depth, Verification
+from cdc.roles.verification import Verification
+from cdc.roles.verified import Depth
 from cdc.serve.questions import QUESTIONS
 from cdc.settings import Settings, duration_s
 

@@ -218,7 +218,7 @@ QUESTIONS: dict[str, Question] = {
         Question(
             "moved",
             "/api/v1/moved/{entity}",
-            "Records that events behind an ordinal were about",
+            "Records that events or rows behind an ordinal were about",
             looks.moved,
             (_ENTITY, Parameter("ordinal", "the ordinal", kind="integer")),
         ),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from cdc.answer import questions
+from cdc.errors import AnswerIncomplete
 from connectors.simulator.clock import HOUR_MS, MINUTE_MS
 from connectors.simulator.model import Change, Op
 from tests.integration.scanning import World, recorded
@@ -60,6 +65,8 @@ async def test_an_expired_position_is_told_repaired_and_what_lay_between_stays_u
         # state inside the stretch is incomplete, and nothing wrong is claimed
         claimed = [row for row in world.states(at_ms=inside_ms + MINUTE_MS).values() if row["complete"]]
         assert claimed[:2] == []
+        with world.journal.reader() as reader, pytest.raises(AnswerIncomplete):
+            questions.state(reader, "Account", at=at(inside_ms + MINUTE_MS)).strict()
         before = world.states(at_ms=before_ms)
         assert {before[one]["incomplete_reason"] for one in known} == {None}
         ended_ms = world.org.clock.now_ms()
@@ -84,6 +91,10 @@ async def test_an_expired_position_is_told_repaired_and_what_lay_between_stays_u
         assert "the values in between stay unknown" in story
 
 
+def at(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)
+
+
 def repairs_ended(world: World, count: int) -> bool:
     ended = "SELECT count(DISTINCT job_id) FROM store.jobs WHERE job_id LIKE 'repair-%' AND state = 'ended'"
     return bool(world.sql(ended)[0][0] >= count)
@@ -104,3 +115,71 @@ async def test_coverage_tells_the_story_in_sentences(tmp_path: Path) -> None:
         assert "no event carries " in story
         assert "LastActivityDate" in story.split("no event carries ")[1]
         assert answer.complete
+
+
+def statuses(world: World, prefix: str) -> set[str]:
+    return {stretch["status"] for stretch in world.stretches(f"stretch_id LIKE '{prefix}%'")}
+
+
+async def test_gap_events_are_read_again_by_their_ids_and_an_overflow_by_its_entity(tmp_path: Path) -> None:
+    async with recorded(tmp_path, records=600, members=("Account", "Contact")) as world:
+        await world.settled(entities=2)
+        ids, kind = world.ids(), world.org.knobs
+        world.org.knobs = replace(kind, gap_share=1.0)
+        world.update(ids[:4], Name="in a gap")
+        world.commit([Change("Account", Op.DELETE, one) for one in ids[4:6]])
+        world.org.knobs = replace(kind, gap_share=0.0, overflow_changes_max=3)
+        world.commit([Change("Account", Op.UPDATE, one, {"Name": "in an overflow"}) for one in ids[10:20]])
+        hidden_ms = world.org.clock.now_ms()
+        world.org.knobs = replace(kind, gap_share=0.0)
+        await world.until(
+            "the overflow is seen", lambda: world.sql("SELECT 1 FROM changes WHERE kind = 'GAP_OVERFLOW'")
+        )
+        await world.settled()
+        assert world.differences()[:3] == []
+        assert statuses(world, "gap-") == {"repaired"}
+        reads = {
+            job["job_id"]: len(job["record_ids"]) for job in world.requested if job["entity"] == "Account"
+        }
+        assert 0 in reads.values()  # the whole entity, for the overflow
+        for at_ms in (hidden_ms - 1_000, hidden_ms, world.org.clock.now_ms()):
+            assert world.wrong_claims(at_ms) == [], at_ms
+
+
+async def test_events_of_an_unknown_schema_hide_their_records_until_the_schema_is_known(
+    tmp_path: Path,
+) -> None:
+    async with recorded(tmp_path, members=("Account", "Contact"), started=False) as world:
+        world.org.faults.set("schema_unknown")
+        await world.start()
+        await world.settled(entities=2)
+        some = world.ids()[:3]
+        world.update(some, Name="of a new schema")
+        put_aside = "SELECT count(*) FROM quarantine WHERE decoded_at IS NULL"
+        await world.until("they are put aside", lambda: world.sql(put_aside)[0][0] >= 3)
+        named = "SELECT DISTINCT unnest(record_ids) AS r FROM quarantine ORDER BY r"
+        assert [one for (one,) in world.sql(named)] == some
+        world.org.faults.clear("schema_unknown")
+        await world.until("they are read", lambda: world.sql(put_aside) == [(0,)])
+        await world.settled()
+        events = "SELECT DISTINCT record_id FROM changes WHERE source = 'pubsub' AND kind = 'UPDATE' ORDER BY record_id"
+        assert [one for (one,) in world.sql(events)] == some
+        assert world.differences()[:3] == []
+        assert statuses(world, "unread-") == {"repaired"}
+
+
+async def test_an_event_cut_short_behind_its_header_costs_its_records_a_re_read(tmp_path: Path) -> None:
+    async with recorded(tmp_path, members=("Account", "Contact")) as world:
+        await world.settled(entities=2)
+        some = world.ids()[:2]
+        world.org.faults.set("payload_cut", entity="Account", keep=150, times=2)
+        world.update(some, Name="cut short")
+        await world.until(
+            "both are put aside", lambda: world.sql("SELECT count(*) FROM quarantine")[0][0] >= 2
+        )
+        cut_ms = world.org.clock.now_ms()
+        await world.settled()
+        assert world.differences()[:3] == []
+        assert statuses(world, "unread-") == {"repaired"}
+        assert {s["record_id"] for s in world.stretches("stretch_id LIKE 'unread-%'")} == set(some)
+        assert world.wrong_claims(cut_ms) == []

@@ -10,7 +10,9 @@ import pytest
 
 from cdc.answer.answers import Answer
 from cdc.errors import DifferenceFound
-from cdc.roles.verification import Depth, Verification, strict
+from cdc.roles.verification import Verification, strict
+from cdc.roles.verified import Depth
+from cdc.roles.verifying import _is_due, verify_once
 from cdc.serve.questions import QUESTIONS
 from connectors.salesforce.query import SalesforceOrg
 from connectors.simulator.model import Change, Op
@@ -123,4 +125,20 @@ async def test_an_org_that_changes_while_it_is_read_shows_no_difference(tmp_path
 
         answer = await verified(world, MEMBERS, say=say)
         assert answer.rows == [], answer.rows[:3]
+        assert world.differences() == []
+
+
+async def test_a_verification_is_due_an_interval_after_the_last_one(tmp_path: Path) -> None:
+    async with recorded(tmp_path, records=300, members=("Account",)) as world:
+        await world.settled(entities=1)
+        world.commit([Change("Account", Op.HARD_DELETE, world.ids()[0])])
+        now = world.recorder.clock.wall_ms()
+        assert not _is_due(world.journal, now, 3_600)
+        assert _is_due(world.journal, now + 3_600_000, 3_600)
+        found = await verify_once(world.recorder, world.journal, "ids")
+        await world.settled()
+        assert [row[3] for row in found.rows] == ["deleted"]
+        assert b"sf_cdc_verification_differences 1.0" in world.recorder.metrics.text()
+        later = world.recorder.clock.wall_ms()
+        assert not _is_due(world.journal, later + 3_500_000, 3_600)
         assert world.differences() == []

@@ -1,5 +1,6 @@
--- Records of an entity that events behind an ordinal were about; a wildcard or an overflow is about every record.
+-- Records of an entity that anything behind an ordinal was about, an event or a row that was read; a wildcard or an
+-- overflow is about every record.
 SELECT DISTINCT record_id
 FROM store.changes
-WHERE entity = $entity AND fold_rank = 0 AND seq > $ordinal
+WHERE entity = $entity AND seq > $ordinal
 ORDER BY record_id;
