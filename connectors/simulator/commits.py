@@ -234,12 +234,11 @@ class Committer:
         elif change.op is Op.DELETE:
             entity.records.delete(record, transaction.at)
             record.deleted_with = transaction.number
-            record.values.update(change.values)  # a merge's loser says who won
+            record.own_values().update(change.values)  # a merge's loser says who won
             changed = {}
         elif change.op is Op.UNDELETE:
             entity.records.undelete(record)
-            record.values["LastModifiedDate"] = stamp
-            record.values["LastModifiedById"] = transaction.user_id
+            record.own_values().update(LastModifiedDate=stamp, LastModifiedById=transaction.user_id)
             changed = dict(record.values)
         else:
             entity.records.purge(record, transaction.at)
@@ -275,7 +274,7 @@ class Committer:
         *,
         stamped: bool,
     ) -> dict[str, Any]:
-        have = record.values
+        have = record.own_values()
         changed = {path: value for path, value in setting.items() if have.get(path) != value}
         for path, value in derived(entity.name, have, changed, stamp).items():
             if have.get(path) != value:

@@ -17,7 +17,7 @@ ROW_FIELDS = ("Id", "IsDeleted", "SystemModstamp")
 
 @dataclass(slots=True)
 class Record:
-    """One record as it is now: `values` has path -> value of what is not null."""
+    """One record as it is now: `values` has path -> value of what is not null. Change them through `own_values`."""
 
     id: str
     values: dict[str, Any] = field(default_factory=dict)
@@ -27,9 +27,16 @@ class Record:
     deleted_with: int = 0  # the number of the transaction that deleted it
     deleted_at: int = 0
     archived: bool = False  # left out of query, found by queryAll
-    cleared: tuple[
-        tuple[str, str, str], ...
-    ] = ()  # (entity, path, record) whose reference its delete emptied
+    cleared: tuple[tuple[str, str, str], ...] = ()
+    """(entity, path, record) whose reference its delete emptied."""
+    shared: bool = False
+    """The truth holds the very same values: in a large org most records are never changed."""
+
+    def own_values(self) -> dict[str, Any]:
+        """The values, to be changed."""
+        if self.shared:
+            self.values, self.shared = dict(self.values), False
+        return self.values
 
 
 class Records:
@@ -100,6 +107,7 @@ class Records:
             value = record.values.get(path)
             if isinstance(value, str):
                 self._by_value[path].get(value, set()).discard(record.id)
+        record.shared = False
         for name in (
             "values",
             "deleted",

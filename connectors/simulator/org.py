@@ -190,7 +190,7 @@ class SimulatedOrg:
             leaf = self.entity(entity).leaves[path]
             if leaf.field.publishes:
                 raise ValueError(f"{entity}.{path} publishes its changes")
-            record.values[path] = value
+            record.own_values()[path] = value
 
     def load(
         self, entity: str, values: Mapping[str, Any], *, at_ms: int, user_id: str, record_id: str = ""
@@ -209,6 +209,7 @@ class SimulatedOrg:
         )
         made.records.add(record)
         self.truth.load(entity, record.id, record.values)
+        record.shared = True
         return record.id
 
     def change_setup(self, action: str, section: str, display: str, *, user_id: str = "") -> None:

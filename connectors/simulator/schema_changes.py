@@ -49,7 +49,7 @@ def change_fields(
     emptied_paths = [path for path, leaf in entity.leaves.items() if leaf.field.name in emptied]
     for record in entity.records:
         for path in (*removed_paths, *emptied_paths):
-            record.values.pop(path, None)
+            record.own_values().pop(path, None)
     entity.set_fields(fields)
     events: list[Published] = []
     for path in emptied_paths:

@@ -80,11 +80,11 @@ class Truth:
         """How many changes of single records there have been."""
         return len(self._record_ids)
 
-    def load(self, entity: str, record_id: str, values: Mapping[str, Any], *, deleted: bool = False) -> None:
-        """A record that existed before anything was committed."""
+    def load(self, entity: str, record_id: str, values: dict[str, Any], *, deleted: bool = False) -> None:
+        """A record that existed before anything was committed. `values` are kept, and must not be changed any more."""
         if self._record_ids:
             raise ValueError("records are loaded before the first commit")
-        self._base[entity][record_id] = (DELETED if deleted else PRESENT, dict(values))
+        self._base[entity][record_id] = (DELETED if deleted else PRESENT, values)
 
     def add(self, event: Published) -> None:
         """An event was committed."""
