@@ -81,7 +81,7 @@ async def make_plan(
         back = {i for some in (recreated, _ids(rows, "UNDELETE")) for ids in some.values() for i in ids}
         more = await _made_anew(reader, org, incident, known, descriptions, recreated)
         rows = without_unmakeable(rows, await without_dead_ends(org, descriptions, more, back))
-    rows = steps_of(rows, descriptions)
+    rows = await asyncio.to_thread(steps_of, rows, descriptions)
     labels = {d.label: d.entity for d in descriptions.values() if d.label}
     automation, unread = await active_automation(
         org, sorted(descriptions), {d: label for label, d in labels.items()}

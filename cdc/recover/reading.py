@@ -22,6 +22,7 @@ IDS_PER_CALL = 180
 """What one query by ids can carry."""
 ROWS_PER_PAGE = 2_000
 CALLS_AT_ONCE = 4
+PART_RECORDS = 5_000
 ALWAYS = ("Id", "IsDeleted", "SystemModstamp")
 
 
@@ -48,22 +49,31 @@ RECORDS = pa.schema(
 
 @dataclass(slots=True)
 class _Columns:
+    """Rows as columns, a part at a time: what stands as Python objects is a part at most."""
+
     entity: str
-    values: list[tuple[str, str, str | None, bool]] = field(default_factory=list)
-    records: list[tuple[str, bool, int | None, str | None]] = field(default_factory=list)
+    values: list[tuple[str, str, str, str | None, bool]] = field(default_factory=list)
+    records: list[tuple[str, str, bool, int | None, str | None]] = field(default_factory=list)
+    parts: list[tuple[pa.Table, pa.Table]] = field(default_factory=list)
 
     def add(self, row: RowState, master_id: str | None) -> None:
-        self.records.append((row.record_id, row.is_deleted, row.system_modstamp, master_id))
-        self.values += [(row.record_id, path, value, True) for path, value in row.values.items()]
-        self.values += [(row.record_id, path, None, False) for path in row.unknown]
+        name, record_id = self.entity, row.record_id
+        self.records.append((name, record_id, row.is_deleted, row.system_modstamp, master_id))
+        self.values += [(name, record_id, path, value, True) for path, value in row.values.items()]
+        self.values += [(name, record_id, path, None, False) for path in row.unknown]
+        if len(self.records) >= PART_RECORDS:
+            self._close_part()
 
     def tables(self) -> tuple[pa.Table, pa.Table]:
-        values = list(zip(*self.values, strict=True)) or [()] * 4
-        records = list(zip(*self.records, strict=True)) or [()] * 4
-        return (
-            pa.table([[self.entity] * len(self.values), *values], schema=VALUES),
-            pa.table([[self.entity] * len(self.records), *records], schema=RECORDS),
-        )
+        self._close_part()
+        return tuple(pa.concat_tables(some) for some in zip(*self.parts, strict=True))
+
+    def _close_part(self) -> None:
+        values = list(zip(*self.values, strict=True)) or [()] * len(VALUES)
+        records = list(zip(*self.records, strict=True)) or [()] * len(RECORDS)
+        self.parts.append((pa.table(values, schema=VALUES), pa.table(records, schema=RECORDS)))
+        self.values.clear()
+        self.records.clear()
 
 
 def narrowed(description: EntityDescription, paths: Iterable[str]) -> EntityDescription:

@@ -72,7 +72,13 @@ def plan_rows(
         columns=names,
         rows=list(zip(*(page[name].to_pylist() for name in names), strict=True)),
         next=following,
-        detail={**plan.facts, "hash": plan.hash, "token": plan.token, "state": held["state"]},
+        detail={
+            **plan.facts,
+            "hash": plan.hash,
+            "token": plan.token,
+            "file": str(plan.path),
+            "state": held["state"],
+        },
     )
 
 

@@ -35,7 +35,7 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
         lines.append(f"  active {one['kind']} {one['name']} on {one['entity']}: may {one['may']}")
     lines += [f"  {one}" for one in facts["automation_unread"]]
     lines += [f"  to contain it first: {one}" for one in facts.get("contain", ())]
-    lines.append(f"  hash {facts['hash']}")
+    lines += [f"  file {facts['file']}", f"  hash {facts['hash']}"]
     return lines
 
 

@@ -194,7 +194,8 @@ def _act(door: Door, action: Action) -> Callable[[web.Request], Awaitable[web.Re
         given: dict[str, Any] = dict(request.match_info)
         if request.can_read_body:
             given |= await _body(request)
-        given.setdefault("by", f"api, role {_role(door, request)}")
+        role = f"role {_role(door, request)}"  # what somebody says of himself is kept beside what is known
+        given["by"] = f"{given['by']}, {role}" if given.get("by") else role
         if door.recovery is None:
             return problem(409, "Conflict", "this process cannot restore: it has no journal of its own")
         return web.json_response(await action.call(door.recovery, action.checked(given)))

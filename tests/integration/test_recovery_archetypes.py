@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from tests.integration.recovering import World, world
 
 pytestmark = pytest.mark.slow
+
+CASES = int(os.environ.get("CDC_TEST_CASES", "120"))
+"""1,000 in the long form."""
 
 
 def put_right(one: World, incident_id: str) -> dict[str, object]:
@@ -59,10 +63,10 @@ def test_a_companion_field_reset_by_every_save_is_put_back_and_the_saves_stay(tm
 
 
 def test_records_deleted_by_a_user_with_too_much_access_come_back(tmp_path: Path) -> None:
-    with world(tmp_path) as one:
+    with world(tmp_path, records=max(1_500, CASES * 9)) as one:
         one.org.post("/simulator/automation", {"standard": True})
         before = one.org.get("/simulator/effects")
-        played = one.play("access_mistake", records=120)
+        played = one.play("access_mistake", records=CASES)
         incident = one.open(users=[played["user_id"]], kinds=["DELETE"], from_at=played["started_at"])
         plan = put_right(one, incident)
         keys = played["transaction_keys"] + one.restore_keys(str(plan["restore_id"]))

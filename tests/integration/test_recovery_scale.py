@@ -24,6 +24,8 @@ def test_a_large_incident_is_planned_and_applied_with_the_calls_the_plan_says(tm
         one.org.post("/simulator/clock", {"advance_ms": 60_000})
         played = one.play("runaway_flow", field="NextStep", value="wrong", records=RECORDS, chunk=2_000)
         incident = one.open(users=[played["user_id"]], from_at=played["started_at"])
+        assert one.run.process is not None
+        peak_from_here(one.run.process.pid)  # the baseline had its own
         began_s = time.monotonic()
         plan = one.plan(incident)
         planned_s = time.monotonic() - began_s
@@ -34,13 +36,17 @@ def test_a_large_incident_is_planned_and_applied_with_the_calls_the_plan_says(tm
         assert done["state"] == "applied", done
         assert done["counts"]["results"] == {"restored": RECORDS}
         assert abs(done["counts"]["calls"] - plan["api_calls"]) <= max(2, plan["api_calls"] * 0.05)
-        assert one.run.process is not None
         peak_mb = _peak_mb(one.run.process.pid)
         print(
             f"\n{RECORDS:,} records: plan {planned_s:.1f} s with {plan['planning_calls']} calls; apply {applied_s:.1f} s "
             f"with {done['counts']['calls']} calls of {plan['api_calls']} planned; peak {peak_mb} MB"
         )
         assert peak_mb < MEMORY_MB_MAX
+
+
+def peak_from_here(pid: int) -> None:
+    """Forget the greatest memory so far."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def _peak_mb(pid: int) -> int:
