@@ -13,6 +13,7 @@ from cdc.errors import BadArgument
 
 ALERTS_DEFAULT = 20
 ALERTS_MAX = 1_000
+SEALS_DEFAULT = 100
 
 _ALERT_JSON = frozenset({"kinds", "actors", "targets", "samples", "evidence", "setup_before"})
 
@@ -35,6 +36,12 @@ def status(reader: Any, now: datetime | None = None) -> Answer:
         if part == "channel" and state not in WELL
     ]
     return Answer(columns=columns, rows=rows, complete=not reasons, reasons=reasons)
+
+
+def seals(reader: Any, limit: int = SEALS_DEFAULT) -> Answer:
+    """The chain of sealed segments, the newest first."""
+    columns, rows = rows_of(reader.execute(sql("seals"), {"limit": limit}))
+    return Answer(columns=columns, rows=rows)
 
 
 def alerts(reader: Any, limit: int = ALERTS_DEFAULT, cursor: str | None = None) -> Answer:

@@ -17,6 +17,7 @@ from cdc.answer import facts, looks
 from cdc.answer import questions as past
 from cdc.answer.changes import changes, read_rows, replay_plan
 from cdc.answer.differences import GROUPS, diff
+from cdc.answer.overview import seals
 from cdc.answer.query import query_table
 from cdc.answer.rates import WAYS, rates
 from cdc.answer.tables import arrow_table
@@ -292,6 +293,13 @@ QUESTIONS: dict[str, Question] = {
             "A moment as it stays the same when asked again",
             facts.resolved,
             (_AT, _BEFORE),
+        ),
+        Question(
+            "seals",
+            "/api/v1/seals",
+            "The chain of sealed segments",
+            seals,
+            (_LIMIT,),
         ),
         Question(
             "rates",

@@ -10,6 +10,7 @@ import { When } from "../parts/when";
 
 export function Trust() {
   const coverage = useAnswer("coverage", {}, 10_000);
+  const report = useAnswer("report", {}, 60_000);
   const drills = useAnswer("drills", { limit: 50 }, 30_000);
   const restores = useAnswer("restores", { limit: 50 }, 30_000);
   const seals = useAnswer("seals", { limit: 200 }, 30_000);
@@ -17,6 +18,24 @@ export function Trust() {
     <>
       <h1>Trust</h1>
       <p class="lead">What is known since when, what is sealed against change, and when putting data back was last practised. This page prints well.</p>
+      <section class="card" aria-labelledby="t-report">
+        <h2 id="t-report">The five questions</h2>
+        <Shown asked={report} what="the report">
+          {(answer) => (
+            <dl class="questions">
+              {rowsOf(answer).map((row, n) => (
+                <>
+                  <dt key={`q${n}`}>{row.question}</dt>
+                  <dd key={`a${n}`}>{row.answer}</dd>
+                </>
+              ))}
+            </dl>
+          )}
+        </Shown>
+        <p class="no-print">
+          <button onClick={() => window.print()}>Print this page</button>
+        </p>
+      </section>
       <section class="card" aria-labelledby="t-coverage">
         <h2 id="t-coverage">Coverage</h2>
         <Shown asked={coverage} what="coverage">
