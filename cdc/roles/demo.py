@@ -155,9 +155,30 @@ class Demo(Stage):
         self.say(f"  took                  {seconds:.0f} s")
 
     def keep(self) -> None:
-        self.say(
-            f"running: API at http://{self.settings.api.listen}, settings {self.folder / 'cdc.toml'}; Ctrl-C ends it"
+        """A second burst, left as it is for whoever looks, and where to look."""
+        before = {row["alert_id"] for row in self.rows("alerts", limit=1000)}
+        scenario = {
+            "name": "runaway_flow",
+            "entity": "Lead",
+            "field": "Status",
+            "value": "Closed - Not Converted",
+        }
+        self.headline("another flow runs away, and is left for you to undo")
+        self.simulator.post(
+            "/simulator/scenario",
+            {
+                **scenario,
+                "records": RUNAWAY_RECORDS,
+                "chunk": RUNAWAY_CHUNK,
+                "interval_ms": RUNAWAY_INTERVAL_MS,
+            },
         )
+        alert: dict[str, Any] = self.until("the detector pages", lambda: self._page(before))
+        self.say(f"   {alert['title']}")
+        token = Path(self.settings.api.token_file).read_text(encoding="utf-8").strip()
+        self.say("")
+        self.say(f"console: http://{self.settings.api.listen}/#token={token}")
+        self.say(f"running: settings {self.folder / 'cdc.toml'}; Ctrl-C ends it")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
 
