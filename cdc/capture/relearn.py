@@ -44,7 +44,7 @@ class Relearner:
 
     async def run(self) -> None:
         while True:
-            for job in [j for j in self.jobs.values() if j.kind == SCHEMA and j.open]:
+            for job in [j for j in self.jobs.values() if j.kind == SCHEMA and j.open and j.record_ids]:
                 if self._due_s.get(job.job_id, 0.0) <= self.clock.monotonic_s():
                     await self.learn(job)
             await self.clock.sleep(LOOK_EVERY_S)

@@ -28,12 +28,12 @@ from cdc.capture.options import BULK_FROM_ROWS
 from cdc.capture.scan import IDS_PER_READ_MAX, query_fields
 from cdc.change.ids import OVERFLOW_ID
 from cdc.change.order import READ_MARGIN_MS
-from cdc.errors import BadArgument, DifferenceFound, NotFound
+from cdc.errors import BadArgument, CdcError, DifferenceFound, NotFound
 from cdc.ports.clock import Clock
 from cdc.ports.log import LogRecord
 from cdc.ports.org import EntityDescription, Org, OrgBulk, Page, RowState
 from cdc.ports.types import Millis, Ordinal, RecordId
-from cdc.roles.verified import CANDIDATES_MAX, Depth, Found, looks_different, millis
+from cdc.roles.verified import ANEW, CANDIDATES_MAX, SKIPPED, Depth, Found, looks_different, millis
 
 Ask = Callable[..., dict[str, Any]]
 """`ask(name, **parameters)` of the journal's questions; called in a thread."""
@@ -324,7 +324,7 @@ class Verification:
 
     def _request(self, found: Found, record_ids: Sequence[str], number: int) -> Job:
         return Job(
-            job_id=f"repair-{found.entity}-verify-{found.ordinal}-{number}",
+            job_id=f"repair-{found.entity}-verify-{self.clock.wall_ms()}-{number}",
             kind=REREAD,
             entity=found.entity,
             reason="a verification against the org",
@@ -372,11 +372,14 @@ class Verification:
 
 
 def strict(answer: Answer) -> None:
-    """Errors: DifferenceFound where anything differs."""
+    """Errors: DifferenceFound where anything differs; CdcError where an entity could not be verified."""
     records = {(row[0], row[1]) for row in answer.rows if row[1] is not None}
-    if records or answer.rows or any("the whole entity is read again" in note for note in answer.notes):
+    if answer.rows or any(ANEW in note for note in answer.notes):
         told = "1 record differs" if len(records) == 1 else f"{len(records)} records differ"
         raise DifferenceFound(
             f"{told if records else 'the counts differ'} from the org",
             do="`cdc coverage` shows what is repaired",
         )
+    left_out = sum(SKIPPED in note for note in answer.notes)
+    if left_out:
+        raise CdcError(f"{left_out} of {len(answer.notes)} entities could not be verified", do="see above")

@@ -14,6 +14,9 @@ Depth = Literal["counts", "ids", "fields"]
 CANDIDATES_MAX = 20_000
 """Rows held for the judgement. Of an entity that differs in more the rest is not told apart: it is read anew."""
 
+SKIPPED = "not verified"
+ANEW = "the whole entity is read again"
+
 STATUS_WORDS = frozenset({"created", "deleted", "undeleted", "status present", "status deleted"})
 """Differences about whether a record is there."""
 
@@ -48,14 +51,14 @@ class Found:
     def sentence(self, depth: Depth) -> str:
         """What came of it, for a person."""
         if self.skipped:
-            return f"{self.entity}: not verified: {self.skipped}"
+            return f"{self.entity}: {SKIPPED}: {self.skipped}"
         said = f"{self.entity}: {self.org_count} records in the org, {self.journal_count} in the journal"
         if depth != "counts":
             how = "field by field" if depth == "fields" else "by id and SystemModstamp"
             said += f"; {self.compared} compared {how}, as read at {instant(self.read_to)}; "
             said += f"{len(self.record_ids)} differ" if self.record_ids else "no difference"
         if self.too_many:
-            said += f", more than {CANDIDATES_MAX} may: the whole entity is read again"
+            said += f", more than {CANDIDATES_MAX} may: {ANEW}"
         if self.unknown:
             said += f"; of {len(self.unknown)} a value was not known"
         if self.changing:

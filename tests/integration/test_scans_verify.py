@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cdc.answer.answers import Answer
-from cdc.errors import DifferenceFound
+from cdc.errors import CdcError, DifferenceFound
 from cdc.roles.verification import Verification, strict
 from cdc.roles.verified import Depth
 from cdc.roles.verifying import _is_due, verify_once
@@ -81,6 +81,7 @@ async def test_it_finds_what_published_nothing_repairs_it_and_says_when_it_may_h
         assert world.sql("SELECT count(*) FROM changes WHERE kind = 'ABSENT'") == [(3,)]
         # and nothing is found a second time
         again = await verified(world)
+        strict(again)
         assert again.rows == []
         assert again.notes[0].endswith("no difference")
         assert len(world.sql("SELECT DISTINCT job_id FROM store.jobs WHERE job_id LIKE 'repair-%'")) == 1
@@ -142,3 +143,13 @@ async def test_a_verification_is_due_an_interval_after_the_last_one(tmp_path: Pa
         later = world.recorder.clock.wall_ms()
         assert not _is_due(world.journal, later + 3_500_000, 3_600)
         assert world.differences() == []
+
+
+async def test_an_entity_that_cannot_be_verified_is_no_success(tmp_path: Path) -> None:
+    async with recorded(tmp_path, records=300, members=("Account",)) as world:
+        await world.settled(entities=1)
+        world.org.faults.set("no_permission", entity="Account")
+        answer = await verified(world)
+        assert "not verified: " in answer.notes[0]
+        with pytest.raises(CdcError, match="1 of 1 entities could not be verified"):
+            strict(answer)
