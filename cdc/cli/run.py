@@ -134,7 +134,10 @@ def demo(
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="all, capture, journal or detect.")] = "all",
+    what: Annotated[
+        str,
+        typer.Argument(help="all, capture, journal, detect; or scenarios: the detector on labelled streams."),
+    ] = "all",
     changes: Annotated[int, typer.Option(min=1000, help="Changes per stage.")] = 200_000,
     output: Annotated[str | None, typer.Option("--json", help="Write the figures there too.")] = None,
     log: Annotated[str, typer.Option(help="embedded, or kafka:HOST:PORT.")] = "embedded",

@@ -35,9 +35,11 @@ CHUNK_CHANGES = 128
 """Changes whose values are held as they came, before they are folded into tallies."""
 
 RUN_SHARE = 0.9
-RUN_VARIETY = 4.0
-RUN_AFTER = 256
-"""A chunk in which one value has this share, after so many writes that varied, begins a run."""
+RUN_BEFORE = 0.75
+RUN_AFTER_CHUNKS = 2
+RUN_MIXED = 0.8
+"""A chunk in which one value has this share begins a run, where that value had less than the second share
+before, in at least two chunks, nearly all of which were mixed: a file sorted by the field is no run."""
 
 LOOP_CHANGES = 4
 """A record changed so often within one episode is looped."""
@@ -105,6 +107,7 @@ class Episode:
     pace: Pace = field(default_factory=Pace)
     tallies: Tallies = field(default_factory=dict)
     runs: dict[int, list[int]] = field(default_factory=dict)  # field -> value, changes in a row
+    mixed: dict[int, list[int]] = field(default_factory=dict)  # field -> chunks not of one value, chunks
     run_grew: bool = False
     pending: list[FieldRows] = field(default_factory=list)
     pending_ids: list[npt.NDArray[np.bytes_]] = field(default_factory=list)
@@ -209,18 +212,18 @@ class Episode:
         fold(chunk, self.held())
         runs = {}
         for code, tally in chunk.items():
-            known = self.tallies.get(code)
-            if known is None:
-                self.tallies[code] = tally
-                continue
+            known = self.tallies.setdefault(code, tally)
             value, writes = tally.most()
-            run = self.runs.get(code)
-            alike = writes >= RUN_SHARE * tally.writes and 2 * tally.writes >= CHUNK_CHANGES
+            run, mixed = self.runs.get(code), self.mixed.setdefault(code, [0, 0])
+            alike = writes >= RUN_SHARE * max(1, tally.writes) and 2 * tally.writes >= CHUNK_CHANGES
             if alike and run is not None and run[0] == value:
                 runs[code] = [value, run[1] + CHUNK_CHANGES]
-            elif alike and known.writes >= RUN_AFTER and known.variety() >= RUN_VARIETY:
+            elif alike and _varied_before(mixed) and known.share_of(value) <= RUN_BEFORE:
                 runs[code] = [value, CHUNK_CHANGES]
-            known.add(tally)
+            mixed[0] += not alike
+            mixed[1] += 1
+            if known is not tally:
+                known.add(tally)
         self.run_grew = any(changes <= 2 * CHUNK_CHANGES for _, changes in runs.values())
         self.runs = runs
         self.pending, self.pending_ids, self.pending_changes = [], [], 0
@@ -236,6 +239,7 @@ class Episode:
             "counts": [self.changes, self.looped, self.next_records, self.next_changes],
             "flags": [self.names_all, self.acknowledged, self.run_grew, self.score],
             "runs": list(self.runs.items()),
+            "mixed": list(self.mixed.items()),
             "alert": self.alert.alert_id if self.alert is not None else None,
             "ids": self.ids.state(),
             "transactions": self.transactions.state(),
@@ -253,6 +257,7 @@ class Episode:
         made.changes, made.looped, made.next_records, made.next_changes = state["counts"]
         made.names_all, made.acknowledged, made.run_grew, made.score = state["flags"]
         made.runs = {code: list(run) for code, run in state["runs"]}
+        made.mixed = {code: list(mixed) for code, mixed in state["mixed"]}
         made.ids = Distinct.restored(state["ids"])
         made.transactions = Distinct.restored(state["transactions"])
         made.pace = Pace.restored(state["pace"])
@@ -261,6 +266,10 @@ class Episode:
         made.pending_ids = [np.frombuffer(b64decode(state["held_ids"]), ROW_IDS).copy()]
         made.pending_changes = state["held_changes"]
         return made
+
+
+def _varied_before(mixed: list[int]) -> bool:
+    return mixed[0] >= max(RUN_AFTER_CHUNKS, RUN_MIXED * mixed[1])
 
 
 def _step(reached: int) -> int:

@@ -17,8 +17,8 @@ SIZES = ("10 s", "1 min", "10 min", "one go", "one day", "changes")
 ONE_GO, ONE_DAY, CHANGES = 3, 4, 5
 
 SENSITIVE = {
-    "User": 12,
-    "PermissionSetAssignment": 12,
+    "User": 20,
+    "PermissionSetAssignment": 20,
     "PermissionSet": 12,
     "Profile": 12,
     "UserRole": 12,

@@ -132,6 +132,11 @@ class FieldTally:
         found = max(((entry[0], value) for value, entry in self.counts.items()), default=(0, -1))
         return (NULL_HASH, self.nulls) if self.nulls >= max(1, found[0]) else (found[1], found[0])
 
+    def share_of(self, value: int) -> float:
+        """Of one value among the writes, null as `NULL_HASH`."""
+        count = self.nulls if value == NULL_HASH else self.counts.get(value, [0])[0]
+        return float(count / self.writes) if self.writes else 0.0
+
     @property
     def remembered(self) -> int:
         """Writes of which the value before is known."""

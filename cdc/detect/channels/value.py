@@ -27,6 +27,8 @@ OWN_MAX = 2.5
 
 OWN_EPISODES = 2
 OWN_CERTAIN = 4
+OWN_VARIED = 2.0
+OWN_WRITES = 100
 CONSTANT = 1.3
 """Variety below which a field was given one value."""
 
@@ -153,6 +155,8 @@ class OneValue:
         collapse = log2(max(1.0, expected.variety / now)) / COLLAPSE_FULL_OCTAVES
         certain = expected.source == "own" and len(expected.past) >= OWN_CERTAIN
         weight = min(OWN_MAX if certain else GENERAL_MAX, collapse)
+        if certain and expected.variety >= OWN_VARIED and now < CONSTANT and field.writes >= OWN_WRITES:
+            weight = OWN_MAX
         usually = {
             "own": "this actor's bulk changes always gave it",
             EDITS: "edits usually give it",

@@ -18,15 +18,20 @@ from cdc.ports.log import Log
 from cdc.roles.bench import limits, stages
 from cdc.roles.bench.events import Events, make_events
 from cdc.roles.bench.measure import Figure, in_series, show
+from cdc.roles.bench.scenarios import run_scenarios
 
 DAY_MS = 86_400_000
 STAGES = ("all", "capture", "journal", "detect")
+SCENARIOS = "scenarios"
 
 
 def run_bench(what: str, changes: int, output: str | None, log: str = "embedded") -> None:
     """Measure and print. `log` is `embedded` or `kafka:HOST:PORT`. Errors: BadArgument."""
+    if what == SCENARIOS:
+        run_scenarios()
+        return
     if what not in STAGES:
-        raise BadArgument(f"{what!r} is no stage", do=f"use {', '.join(STAGES)}")
+        raise BadArgument(f"{what!r} is no stage", do=f"use {', '.join((*STAGES, SCENARIOS))}")
     events = make_events(changes)
     with contextlib.ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="cdc-bench-")))
