@@ -139,7 +139,7 @@ NEEDS: dict[str, Need] = {
     "journal": Need(ALONE),
     "detect": Need(prepare=_day),
     "simulator": Need(ENDLESS, more=("--listen", "127.0.0.1:0", "--pubsub-listen", "127.0.0.1:0")),
-    "demo": Need(more=("--days", "0")),
+    "demo": Need(more=("--days", "2")),
     "bench": Need(more=("--changes", "1000")),
     "alerts": Need(ENDLESS),
     "doctor": Need(exits=(0, 1)),
