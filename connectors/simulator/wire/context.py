@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from connectors.simulator.errors import BusError, OrgError
@@ -37,6 +38,7 @@ class Wire:
     instance_url: str = ""
     pubsub_address: str = ""
     streams_open: int = 0
+    job_numbers: Iterator[int] = field(default_factory=lambda: count(1))  # over both kinds of bulk job
     sessions: Sessions = field(init=False)
 
     def __post_init__(self) -> None:

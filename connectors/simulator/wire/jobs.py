@@ -87,15 +87,12 @@ J = TypeVar("J", bound=Job)
 class Jobs(Generic[J]):
     """The jobs of one kind in one org."""
 
-    counted = 0  # over both kinds: an id is never given twice
-
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._jobs: dict[str, J] = {}
 
     def new_id(self) -> str:
-        Jobs.counted += 1
-        return record_id(JOB_PREFIX, self._wire.org.org_id[3:7], Jobs.counted)
+        return record_id(JOB_PREFIX, self._wire.org.org_id[3:7], next(self._wire.job_numbers))
 
     def add(self, job: J) -> J:
         self._expire()
