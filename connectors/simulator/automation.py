@@ -214,6 +214,16 @@ class Automation:
         """Note a mail."""
         self.mails.append(Noted(what, record_id, rule, self._now()))
 
+    def noted(self) -> tuple[int, int]:
+        """How much has been noted so far: mails, and records given to another owner."""
+        return len(self.mails), len(self.reassigned)
+
+    def forget_after(self, noted: tuple[int, int]) -> None:
+        """What was noted since has not happened."""
+        for notes, count in zip((self.mails, self.reassigned), noted, strict=True):
+            while len(notes) > count:
+                notes.pop()
+
     def expanded(self, changes: Sequence[Change]) -> Expansion:
         """The changes with all that triggers add; those asked for come first, in their order. Raises Refused."""
         if not self._triggers or not any(change.entity in self._triggers for change in changes):

@@ -172,11 +172,14 @@ class SimulatedOrg:
         """
         undo = self._committer.undo = Undo()
         self._held = []
+        noted = self.automation.noted()
         try:
             yield undo
         finally:
             held, self._held, self._committer.undo = self._held, None, None
-            if not undo.taken_back:
+            if undo.taken_back:
+                self.automation.forget_after(noted)
+            else:
                 self._tell(held)
 
     def new_id(self, entity: str) -> str:

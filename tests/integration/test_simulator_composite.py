@@ -63,6 +63,18 @@ async def test_all_or_none_takes_back_records_events_and_truth() -> None:
         assert len(org.truth) == published + 1
 
 
+async def test_what_is_taken_back_has_sent_no_mail() -> None:
+    async with simulated() as client:
+        await client.control("automation", {"standard": True})
+        case = node("POST", "sobjects/Case", "c", {"Subject": "x"})
+        bad = node("POST", "sobjects/Lead", "l", {"LastName": "No company"})
+        await post(client, "composite", {"allOrNone": True, "compositeRequest": [case, bad]})
+        assert (await client.get("/simulator/effects"))["mails"] == []
+        await post(client, "composite", {"allOrNone": True, "compositeRequest": [case]})
+        kinds = {mail["what"] for mail in (await client.get("/simulator/effects"))["mails"]}
+        assert kinds == {"assignment", "auto_response"}
+
+
 async def test_a_reference_to_nothing_fails_that_request_alone() -> None:
     async with simulated() as client:
         requests = [
