@@ -24,6 +24,7 @@ from cdc.journal.compact import compact
 from cdc.journal.faults import translated
 from cdc.journal.manifests import Manifest, SigningKey
 from cdc.journal.needs import needs_between, requests, schema_requests, unmet_needs
+from cdc.journal.ownership import Ownership
 from cdc.journal.restoring import begin_from_segments
 from cdc.journal.sealer import Sealer
 from cdc.journal.segments import Chain, recover
@@ -136,6 +137,7 @@ class DuckJournal:
         self._thread: threading.Thread | None = None
         self._connection: Any = None
         self._readers: Any = None
+        self._ownership: Ownership | None = None
         self._held = Held(org)
 
     @property
@@ -169,6 +171,7 @@ class DuckJournal:
             definitions=self._definitions,
             folders=self._folders,
         )
+        self._ownership = Ownership.claim(self.path)
         self._readers = self._connection.cursor()
         self._writer = BatchWriter(self._connection, self.org, self._schema_text)
 
@@ -277,6 +280,9 @@ class DuckJournal:
             readers.close()
         if connection is not None:
             connection.close()
+        if self._ownership is not None:
+            self._ownership.release()
+            self._ownership = None
 
     # -- the writer's thread ------------------------------------------------------------------------------
 
@@ -320,7 +326,7 @@ class DuckJournal:
                 self._connection.execute("BEGIN")
             result = errand.work(self._connection)
             if errand.in_transaction:
-                self._connection.execute("COMMIT")
+                self._commit_if_owned()
         except BaseException as error:
             self._roll_back()
             if isinstance(error, duckdb.FatalException):
@@ -355,7 +361,7 @@ class DuckJournal:
             after = before
             for waiting in group:
                 after = self._writer.write(waiting.batch, after)
-            self._connection.execute("COMMIT")
+            self._commit_if_owned()
         except BaseException as error:
             self._roll_back()
             raise translated(error, self.path) from error
@@ -379,6 +385,12 @@ class DuckJournal:
         if self._writer.schemas.is_news:
             self._writer.schemas.is_news = False
             self._on_fields(self._connection)
+
+    def _commit_if_owned(self) -> None:
+        """Errors: JournalLocked where somebody else has opened the journal since."""
+        if self._ownership is not None:
+            self._ownership.check()
+        self._connection.execute("COMMIT")
 
     def _roll_back(self) -> None:
         try:

@@ -91,7 +91,11 @@ def simulated_org(folder: Path, workload: str = "", *arguments: str) -> Iterator
         yield Org(json.loads(line), process)
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def write_settings(

@@ -1,11 +1,12 @@
--- A record that was read again after its stretch is known from there on. The first such row counts.
+-- A record that was read again after its stretch is known from there on. The first such row counts, whether or
+-- not the end of a scan has repaired it too: in one batch the scan's end is read after its rows.
 INSERT INTO store.coverage
 WITH
 open_stretches AS (
     SELECT *
     FROM store.coverage
     WHERE record_id IS NOT NULL AND status IN ('unknown', 'lost')
-      AND stretch_id NOT IN (SELECT stretch_id FROM store.coverage WHERE status = 'repaired')
+      AND stretch_id NOT IN (SELECT stretch_id FROM store.coverage WHERE status = 'repaired' AND version % 1000 = 1)
 )
 SELECT
     s.stretch_id, r.seq * 1000 + 1, r.seq, s.org, s.channel, s.entity, s.record_id, s.from_at,
