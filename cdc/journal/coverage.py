@@ -144,6 +144,27 @@ class Stretches:
         """Stretches of records that the full states of the registered `batch_changes` were read after."""
         self._connection.execute(statement("repair_by_rows"))
 
+    def nothing_found(self, job: Mapping[str, Any], place: int, present: int) -> None:
+        """A full read found nothing where records were: nobody is declared gone. The next one that finds some closes it."""
+        self._write(
+            {
+                "stretch_id": f"nothing-{job['job_id']}",
+                "version": place * PLACES + SCANNED,
+                "seq": place,
+                "channel": None,
+                "entity": job["entity"],
+                "record_id": None,
+                "from_at": job["anchor_at"],
+                "to_at": None,
+                "status": "unknown",
+                "reason": f"a full read found none of {present} records: may the user still see them?",
+                "evidence": f"scan {job['job_id']}",
+                "from_ordinal": job["after_ordinal"],
+                "to_ordinal": None,
+                "repaired_at": None,
+            }
+        )
+
     def repaired_by_scan(self, job: Mapping[str, Any], place: int, channels: Collection[str]) -> None:
         """Stretches that an ended scan (a row for `store.jobs`) was read after; `channels` are those known so far."""
         version = place * PLACES + SCANNED

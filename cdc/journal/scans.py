@@ -21,6 +21,10 @@ FULL_READS: Final = frozenset({"baseline", "reread"})
 """Kinds of job that read everything they are asked for, so that what they did not find is not there."""
 
 
+NOTHING_FOUND_OF: Final = 20
+"""A full read that finds none of so many records has found out something about its user, not about them."""
+
+
 class Scans:
     """Writes jobs and what follows from their ends, inside the caller's transaction."""
 
@@ -46,6 +50,10 @@ class Scans:
             and is_first_end
             and self._is_complete(row, told)
         ):
+            present = 0 if row["rows"] or row["record_ids"] else self._present(row)
+            if present >= NOTHING_FOUND_OF:
+                self._stretches.nothing_found(row, told.place, present)
+                return
             self._judge(row, told)
             self._stretches.repaired_by_scan(row, told.place, channels)
 
@@ -67,6 +75,11 @@ class Scans:
             [job["job_id"], told.place],
         ).fetchone()[0]
         return bool(held == job["rows"])
+
+    def _present(self, job: Mapping[str, Any]) -> int:
+        """How many records of the entity were there before the scan began, as far as is known."""
+        given = {name: job[name] for name in ("entity", "after_ordinal")}
+        return int(self._connection.execute(statement("present_before"), given).fetchone()[0])
 
     def _judge(self, job: Mapping[str, Any], told: Told) -> None:
         self._connection.execute(

@@ -371,6 +371,23 @@ def test_a_scan_whose_rows_are_not_all_here_proves_nothing(journal: DuckJournal)
     assert stretches(journal, "status") == [("unknown",)]
 
 
+def test_a_full_read_that_finds_nothing_of_many_records_says_so_and_declares_nobody_gone(
+    journal: DuckJournal,
+) -> None:
+    """A user who lost the permission to see records sees none; the next read that finds some closes it."""
+    commit(journal, batch([Change(n, n, "CREATE") for n in range(1, 31)]))
+    commit(journal, batch(control=[job(30, "blind", "ended", after_ordinal=30)], upto=30))
+    assert absent(journal) == []
+    assert stretches(journal, "status, reason") == [
+        ("unknown", "a full read found none of 30 records: may the user still see them?")
+    ]
+    read = [full_state(30 + n, n, "seeing", 30, {}) for n in range(1, 30)]
+    ended = job(59, "seeing", "ended", after_ordinal=31, rows=29)
+    commit(journal, batch(read, control=[ended]))
+    assert absent(journal) == [record_id(30)]
+    assert stretches(journal, "status") == [("repaired",)]
+
+
 def test_a_poll_reads_only_what_changed_so_what_it_did_not_find_is_not_gone(journal: DuckJournal) -> None:
     commit(journal, batch([Change(1, 1)], control=[job(1, "p", "ended", kind="poll", after_ordinal=1)]))
     assert absent(journal) == []
