@@ -148,6 +148,8 @@ class MemberWatch:
                     f"{entity}: {why}", where="salesforce.channels", do="configure one of them"
                 )
         self._described_s = self._told_s = self.recorder.clock.monotonic_s()
+        for channel in now.entities:  # what this user could not see is so until it is seen again
+            self._unreadable |= self._holes_of(channel, "unreadable")
         await self._tell(now)
 
     async def run(self) -> None:
@@ -176,6 +178,11 @@ class MemberWatch:
             surprises[entity] = None
             self._stirred.set()
 
+    def _holes_of(self, channel: str, kind: str) -> dict[str, str]:
+        """Entities whose stretch of a kind is open on a channel, with its reason: also those of an earlier process."""
+        holes = self.recorder.holes.of_entities(channel)
+        return {str(s["entity"]): str(s["reason"]) for k, s in holes.items() if k.startswith(f"{kind}-")}
+
     async def _pause(self, seconds: float) -> bool:
         """Sleep by the recorder's clock; True as soon as somebody stirred."""
         sleeping = asyncio.ensure_future(self.recorder.clock.sleep(seconds))
@@ -190,7 +197,10 @@ class MemberWatch:
     async def _look(self, *, waits: bool) -> Carried:
         """What the channels carry; the first look waits for an org that is away, a while; else what was known."""
         recorder = self.recorder
-        before = {c: recorder.writer.reached(c).position.entities for c in recorder.options.channels}
+        before = {
+            c: (*recorder.writer.reached(c).position.entities, *self._holes_of(c, "unselected"))
+            for c in recorder.options.channels
+        }
         seen = {c: tuple(dict.fromkeys((*names, *self._surprises.get(c, ())))) for c, names in before.items()}
         backoff, clock = Backoff(), recorder.clock
         patient_until_s = clock.monotonic_s() + FIRST_LOOK_MAX_S

@@ -27,7 +27,7 @@ def test_the_later_capture_stays_and_the_first_ends_with_a_sentence(
             until(
                 "it is live", lambda: journal.sql("SELECT count(*) FROM coverage WHERE status = 'live'")[0][0]
             )
-            org.post("/simulator/drip", {"rate": 50, "seconds": 25})
+            org.post("/simulator/drip", {"rate": 50, "seconds": 14})
             until("the first records", lambda: journal.sql("SELECT count(*) > 50 FROM changes")[0][0])
             second = Running(settings, tmp_path, "capture")
             second.start()
