@@ -6,12 +6,19 @@ parts. Unknown and null are left as they are not: that a value is there is not t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 MASK = "masked"
 
 VALUE_COLUMNS = ("value", "before", "after", "bad", "now", "planned", "theirs", "ours", "top_values")
+
+
+_NAMES = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
+
+_NAMING = ("Name", "Subject", "CaseNumber", "Title")
+"""Fields by which a tree names its records."""
 
 
 class Masked:
@@ -33,8 +40,7 @@ class Masked:
 
     def named_in(self, entity: str | None, condition: str) -> str | None:
         """The first hidden field whose name a condition uses: asking about it would tell it, one guess at a time."""
-        words = condition.replace("(", " ").replace(")", " ").replace("=", " ").replace("'", " ").split()
-        lowered = {word.lower() for word in words}
+        lowered = {word.lower() for word in _NAMES.findall(condition)}
         for path in self._paths.get(entity or "", ()):
             if any(word == path.lower() or word.startswith(f"{path.lower()}.") for word in lowered):
                 return path
@@ -91,6 +97,8 @@ class Masked:
                 path: self._told(value) if self.hides(of, path) else value
                 for path, value in out["fields"].items()
             }
+        if "is_child" in out and any(p.partition(".")[0] in _NAMING for p in self._paths.get(of or "", ())):
+            out["name"] = MASK
         if self.hides(of, out.get("field")):
             for name in VALUE_COLUMNS:
                 if name in out:

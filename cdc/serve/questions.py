@@ -319,6 +319,7 @@ QUESTIONS: dict[str, Question] = {
             "Events in the order they were recorded, with the values they gave",
             changes,
             (*_BETWEEN, _LIMIT, _CURSOR),
+            role=Role.OPERATOR,
         ),
         Question(
             "replay_plan",
@@ -326,6 +327,7 @@ QUESTIONS: dict[str, Question] = {
             "Where a replay begins and ends, and where full states and holes lie in it",
             replay_plan,
             _BETWEEN,
+            role=Role.OPERATOR,
         ),
         Question(
             "read_rows",

@@ -67,3 +67,17 @@ def test_a_condition_on_a_masked_field_is_found(condition: str) -> None:
 def test_nothing_masked_costs_nothing() -> None:
     assert not Masked()
     assert Masked(["A.B"])
+
+
+def test_a_condition_names_a_hidden_field_however_it_is_written() -> None:
+    masked = Masked(["Contact.Birthdate"])
+    for condition in ("Birthdate<1990-01-01", "NOT birthdate>=1990-01-01", "(Name='x')OR(Birthdate!=null)"):
+        assert masked.named_in("Contact", condition) == "Birthdate"
+    assert masked.named_in("Contact", "Name = 'x'") is None
+
+
+def test_a_tree_does_not_name_records_by_a_hidden_field() -> None:
+    row = {"entity": "Contact", "is_child": True, "name": "Ann", "fields": {"Name.LastName": "Ann"}}
+    told = Masked(["Contact.Name"]).row(row, "Account")
+    assert (told["name"], told["fields"]) == (MASK, {"Name.LastName": MASK})
+    assert Masked(["Contact.Phone"]).row(row, "Account")["name"] == "Ann"
