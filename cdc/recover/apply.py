@@ -83,6 +83,7 @@ class Apply:
         *,
         user_id: str,
         by: str = "",
+        calls: Callable[[], int] | None = None,
         stop: asyncio.Event | None = None,
         clock: Clock | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
@@ -90,6 +91,9 @@ class Apply:
         self.plan, self.org, self.writer, self.ledger = plan, org, writer, ledger
         self.restore, self.options, self.user_id = restore, options, user_id
         self._by = by
+        self._own_calls = 0
+        self._calls = calls or self._counted_here
+        self._calls_before = self._calls()
         self.stop, self.clock = stop or asyncio.Event(), clock or Clock()
         self.progress = Progress()
         self._on_progress = on_progress
@@ -119,6 +123,7 @@ class Apply:
                     await self._one(
                         Batch(batch.chunk, batch.entity, batch.action, rest, batch.by_job), open_ids
                     )
+                self.progress.calls = self._calls() - self._calls_before
                 self._on_progress(self.progress)
         except CdcError as error:
             return self._end("stopped", error.sentence())
@@ -145,6 +150,7 @@ class Apply:
         )
 
     def _end(self, state: str, reason: str) -> Restore:
+        self.progress.calls = self._calls() - self._calls_before
         counts = {
             "calls": self.restore.counts.get("calls", 0) + self.progress.calls,
             "results": self.progress.results,
@@ -283,7 +289,7 @@ class Apply:
     async def _delete(self, batch: Batch, unsure: frozenset[str]) -> list[Result]:
         description = await self.describe(batch.entity)
         present = await read_present(self.org, description, [i.record_id for i in batch.items], ())
-        self.progress.calls += present.calls
+        self._own_calls += present.calls
         rows = {r["record_id"]: r for r in present.records.to_pylist()}
         results: list[Result] = []
         ids: list[str] = []
@@ -310,7 +316,7 @@ class Apply:
         """Values by record, and which of them are in the Recycle Bin."""
         await self._throttled()
         found = await read_present(self.org, description, ids, paths)
-        self.progress.calls += found.calls
+        self._own_calls += found.calls
         rows = found.records.to_pylist()
         return by_record(found), {r["record_id"] for r in rows if r["is_deleted"]}
 
@@ -321,9 +327,12 @@ class Apply:
 
     async def _call(self, call: Callable[[], Any]) -> Sequence[WriteResult]:
         await self._throttled()
-        self.progress.calls += 1
+        self._own_calls += 1
         answer = await call()
         return tuple(answer.results)
+
+    def _counted_here(self) -> int:
+        return self._own_calls
 
     async def insert(self, records: Sequence[RecordWrite]) -> Sequence[WriteResult]:
         done = await self._call(lambda: self.writer.write(WriteKind.INSERT, records, self.client()))

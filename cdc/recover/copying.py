@@ -24,7 +24,7 @@ from cdc.recover.dead_ends import without_dead_ends
 from cdc.recover.masking import mask
 from cdc.recover.plan import STAMPED, Draft, Say, counted, plan_row
 from cdc.recover.planfile import ROWS
-from cdc.recover.reading import by_record, joined, read_present
+from cdc.recover.reading import by_record, counts_of, joined, read_present
 from cdc.recover.statements import sql
 from cdc.recover.steps import calls_of, depths, steps_of
 
@@ -96,7 +96,7 @@ async def make_copy(
         "automation_unread": [],
         "options": {"bulk_from": options.bulk_from},
         **counted(table),
-        **calls_of(table, joined(parts), options.bulk_from),
+        **calls_of(table, joined(parts), options.bulk_from, await counts_of(org, sorted(states))),
     }
     return Draft(table, facts)
 

@@ -133,7 +133,6 @@ class Anew:
         return found
 
     async def _rows(self, soql: str) -> list[Mapping[str, Any]]:
-        self._run.progress.calls += 1
         return [row async for page in self._run.org.query(soql) for row in page.rows]
 
 

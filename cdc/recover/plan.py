@@ -21,7 +21,7 @@ from cdc.recover.befores import Touched, before_the_incident, whole_records
 from cdc.recover.dead_ends import without_dead_ends, without_unmakeable
 from cdc.recover.incidents import Incident
 from cdc.recover.planfile import ROWS
-from cdc.recover.reading import Present, joined, read_present
+from cdc.recover.reading import Present, counts_of, joined, read_present
 from cdc.recover.scope import scope_words
 from cdc.recover.statements import sql
 from cdc.recover.steps import calls_of, steps_of
@@ -100,7 +100,7 @@ async def make_plan(
         "automation_unread": unread,
         "options": {"delete_created": options.delete_created, "bulk_from": options.bulk_from},
         **counted(rows),
-        **calls_of(rows, present, options.bulk_from),
+        **calls_of(rows, present, options.bulk_from, await counts_of(org, sorted(descriptions))),
     }
     return Draft(rows, facts)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
-from cdc.errors import NotFound
+from cdc.errors import BadArgument, NotFound
 from cdc.ports.org import EntityDescription, Org, RowState
 from cdc.ports.types import RecordId
 
@@ -23,6 +23,8 @@ IDS_PER_CALL = 180
 ROWS_PER_PAGE = 2_000
 CALLS_AT_ONCE = 4
 PART_RECORDS = 5_000
+COUNT_FROM_CALLS = 10
+"""From so many calls on it is asked how large the entity is."""
 ALWAYS = ("Id", "IsDeleted", "SystemModstamp")
 
 
@@ -107,9 +109,13 @@ async def read_present(
     if merged and any(f.name == "MasterRecordId" for f in description.fields):
         names.append("MasterRecordId")
     columns, keep, calls = _Columns(description.entity), set(ids), 0
-    pages = await _whole(org, description.entity, len(ids), names)
-    if pages is not None:
-        async for page in pages:
+    total = None
+    if len(ids) > IDS_PER_CALL * (COUNT_FROM_CALLS - 1):
+        total = (await counts_of(org, [description.entity])).get(description.entity)
+        calls += 1
+    if is_whole(len(ids), total):
+        soql = f"SELECT {', '.join(names)} FROM {description.entity}"
+        async for page in org.query(soql, deleted=True):
             calls += 1
             _take(org, wanted, page.rows, keep, columns)
     elif ids:
@@ -122,23 +128,35 @@ async def read_present(
             _take(org, wanted, page.rows, keep, columns)
 
         await asyncio.gather(*(one(group) for group in groups))
-        calls = len(groups)
+        calls += len(groups)
     values, records = columns.tables()
     return Present(values, records, calls, time.monotonic() - began_s)
 
 
-async def _whole(org: Org, entity: str, count: int, names: Sequence[str]) -> AsyncIterator[Any] | None:
-    """Pages of the whole entity, where that costs fewer calls than asking for so many ids."""
+def reading_calls(count: int, total: int | None) -> int:
+    """What reading so many records costs, of an entity with about `total` of them; see `read_present`."""
     by_ids = -(-count // IDS_PER_CALL)
-    if by_ids < 10:
-        return None
+    if by_ids < COUNT_FROM_CALLS:
+        return by_ids
+    return 1 + (pages_of(total) if is_whole(count, total) and total is not None else by_ids)
+
+
+def is_whole(count: int, total: int | None) -> bool:
+    """Whether the whole entity is read because that costs fewer calls."""
+    by_ids = -(-count // IDS_PER_CALL)
+    return by_ids >= COUNT_FROM_CALLS and total is not None and pages_of(total) + 1 < by_ids
+
+
+def pages_of(total: int) -> int:
+    return max(1, -(-total // ROWS_PER_PAGE))
+
+
+async def counts_of(org: Org, entities: Sequence[str]) -> dict[str, int]:
+    """About how many records each entity has, where the org says so."""
     try:
-        total = (await org.record_counts([entity])).get(entity)
-    except NotFound:
-        total = None
-    if total is None or -(-total // ROWS_PER_PAGE) + 1 >= by_ids:
-        return None
-    return org.query(f"SELECT {', '.join(names)} FROM {entity}", deleted=True)
+        return dict(await org.record_counts(entities))
+    except (NotFound, BadArgument):
+        return {}
 
 
 def _take(

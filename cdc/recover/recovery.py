@@ -42,6 +42,8 @@ class Connected:
     writer: OrgWriter
     user_id: str
     org_id: str = ""
+    calls: Callable[[], int] | None = None
+    """Requests sent with this login so far."""
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Connected]]
@@ -210,6 +212,7 @@ class Recovery:
                 self._apply_options,
                 user_id=org.user_id,
                 by=by,
+                calls=org.calls,
                 stop=stop,
                 clock=self.ledger.clock,
                 on_progress=on_progress,

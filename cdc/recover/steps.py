@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from cdc.ports.org import EntityDescription
 from cdc.recover.planfile import REVERT
-from cdc.recover.reading import IDS_PER_CALL, Present
+from cdc.recover.reading import IDS_PER_CALL, Present, reading_calls
 
 ORDER: Final = {"UNDELETE": 0, "CREATE": 1, "UPDATE": 2, "REPARENT": 3, "DELETE": 4}
 STEP: Final = 1000
@@ -63,19 +63,23 @@ def depths(descriptions: Mapping[str, EntityDescription]) -> dict[str, int]:
     return {entity: depth(entity, frozenset({entity})) for entity in descriptions}
 
 
-def calls_of(rows: pa.Table, present: Present, bulk_from: int) -> dict[str, Any]:
-    """API calls, batches and an estimate of the time, from what a call took while planning."""
+def calls_of(rows: pa.Table, present: Present, bulk_from: int, totals: Mapping[str, int]) -> dict[str, Any]:
+    """API calls, batches and an estimate of the time, from what a call took while planning.
+
+    `totals`: about how many records each entity has, for the re-reads.
+    """
     writes = rows.filter(pc.equal(rows["decision"], REVERT))
     groups = (
         writes.group_by(["step", "entity", "action"]).aggregate([("record_id", "count_distinct")]).to_pylist()
     )
-    batches = jobs = calls = 0
+    batches = jobs = 0
+    calls = 1 + len({g["entity"] for g in groups}) if groups else 0  # the org's time; a description each
     for group in groups:
         records = group["record_id_count_distinct"]
         if is_bulk(group["action"], records, bulk_from):
-            parts = -(-records // BULK_RECORDS)
-            jobs += parts
-            calls += parts * BULK_CALLS + -(-records // IDS_PER_CALL)
+            sizes = [min(BULK_RECORDS, records - at) for at in range(0, records, BULK_RECORDS)]
+            jobs += len(sizes)
+            calls += sum(BULK_CALLS + reading_calls(n, totals.get(group["entity"])) for n in sizes)
         else:
             parts = -(-records // BATCH_RECORDS)
             batches += parts

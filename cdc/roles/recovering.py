@@ -45,7 +45,9 @@ def make_recovery(
                 max_api_calls_per_day=restore.max_api_calls_per_day,
             )
             token = await session.token()
-            yield Connected(org, SalesforceWriter(org.rest), token.user_id, token.org_id)
+            yield Connected(
+                org, SalesforceWriter(org.rest), token.user_id, token.org_id, lambda: org.api_calls
+            )
 
     return Recovery(
         Ledger(publish, reader, clock),
