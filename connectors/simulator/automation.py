@@ -159,6 +159,7 @@ class Automation:
         self._now = now
         self._conditions: dict[tuple[str, str], Condition] = {}
         self._triggers: dict[str, list[Trigger]] = {}
+        self.noticed: Callable[[str, Rule | None, Rule | None], None] = lambda name, before, after: None
 
     def add(self, kind: str, given: Mapping[str, Any]) -> Rule:
         """A rule or trigger, new or in place of one of that name. Raises ValueError, OrgError for what is wrong in it."""
@@ -170,19 +171,26 @@ class Automation:
             values["on"] = tuple(Op(one) for one in values["on"])
         rule: Rule = made(**values)
         self._check(rule)
+        return self.put(rule)
+
+    def put(self, rule: Rule) -> Rule:
+        """A rule that has been checked before, in place of one of that name."""
+        before = self.rules.get(rule.name)
         self.rules[rule.name] = rule
         self._index()
+        if before != rule:
+            self.noticed(rule.name, before, rule)
         return rule
 
     def remove(self, name: str) -> None:
         """Take a rule away. Raises KeyError."""
-        del self.rules[name]
+        before = self.rules.pop(name)
         self._index()
+        self.noticed(name, before, None)
 
     def switch(self, name: str, active: bool) -> None:
         """Deactivate or activate. Raises KeyError."""
-        self.rules[name] = replace(self.rules[name], active=active)
-        self._index()
+        self.put(replace(self.rules[name], active=active))
 
     def of(self, kind: type[Any], entity: str) -> list[Any]:
         """The active rules of one kind on one entity."""

@@ -68,20 +68,18 @@ def _deployment(org: SimulatedOrg, run: ScenarioRun) -> Iterator[int]:
     wanted = run.parameters
     entity, path = str(wanted["entity"]), str(wanted["companion"])
     name = str(wanted["trigger"])
-    org.automation.add(
-        "trigger",
-        {
-            "name": name,
-            "entity": entity,
-            "on": ["UPDATE"],
-            "kind": "apex",
-            "effects": [{"to": "self", "set": {path: wanted["value"]}}],
-        },
-    )
+    with org.setup.acting(run.user_id):
+        org.automation.add(
+            "trigger",
+            {
+                "name": name,
+                "entity": entity,
+                "on": ["UPDATE"],
+                "kind": "apex",
+                "effects": [{"to": "self", "set": {path: wanted["value"]}}],
+            },
+        )
     run.automations.append(name)
-    org.change_setup(
-        "changedApexTrigger", "Apex Trigger", f"Changed {name} Apex Trigger code", user_id=run.user_id
-    )
     people = _People(org, run, entity, path, corrects=0.0)
     for _ in range(int(wanted["saves"])):
         key = people.edit()

@@ -29,6 +29,7 @@ from connectors.simulator.queries import Rows, run_query
 from connectors.simulator.rows import RowShape
 from connectors.simulator.saving import Saver
 from connectors.simulator.schema_changes import change_fields
+from connectors.simulator.setup_facts import SetupFacts
 from connectors.simulator.setup_tables import table_rows
 from connectors.simulator.soql import parse_condition, parse_query
 from connectors.simulator.truth import Truth
@@ -82,6 +83,8 @@ class SimulatedOrg:
         )
         self.saver = Saver(self, checks, self.automation)
         self.setup_changes: list[SetupChange] = []
+        self.setup = SetupFacts(self)
+        self.automation.noticed = self.setup.automation_changed
         self._held: list[Published] | None = None
         self._shapes: dict[tuple[str, str], RowShape] = {}
         self._schemas = {
@@ -239,6 +242,7 @@ class SimulatedOrg:
             "LanguageLocaleKey": "en_US",
             "EmailEncodingKey": "UTF-8",
             "UserType": "Standard",
+            "ProfileId": self.setup.profile_id(profile),
             "UserPermissions": ("UserPermissionsSFContentUser",),
         }
         self.load("User", values, at_ms=self.started_at, user_id=user_id, record_id=user_id)

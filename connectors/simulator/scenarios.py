@@ -9,10 +9,11 @@ from typing import Any
 from connectors.simulator.incidents import INCIDENTS
 from connectors.simulator.org import SimulatedOrg
 from connectors.simulator.scenario import Scenario, ScenarioRun, find_user
+from connectors.simulator.setup_scenarios import SETUP_INCIDENTS
 
 __all__ = ["SCENARIOS", "Scenario", "ScenarioRun", "find_user", "live", "play", "start"]
 
-SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in INCIDENTS}
+SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in (*INCIDENTS, *SETUP_INCIDENTS)}
 
 
 def start(org: SimulatedOrg, name: str, **parameters: Any) -> ScenarioRun:

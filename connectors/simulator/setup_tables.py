@@ -14,7 +14,6 @@ from connectors.simulator.automation import (
     DuplicateRule,
     Rule,
     Trigger,
-    ValidationRule,
 )
 from connectors.simulator.channels import DEFAULT_CHANNEL, Channels
 from connectors.simulator.entities import Entity
@@ -24,6 +23,7 @@ from connectors.simulator.invented import BUSINESS_RECORD_TYPE, PERSON_RECORD_TY
 from connectors.simulator.model import Op
 from connectors.simulator.queries import Rows
 from connectors.simulator.rows import rest_value
+from connectors.simulator.setup_facts import KINDS
 from connectors.simulator.soql import Query, is_aggregate
 from connectors.simulator.soql_conditions import Resolved, comparable
 from connectors.simulator.soql_groups import grouped_rows
@@ -35,10 +35,10 @@ Row = Mapping[str, Any]
 Table = Callable[["SimulatedOrg"], list[dict[str, Any]]]
 
 POD = "Sm00"
-STAMPS = frozenset({"CreatedDate", "LastModifiedDate"})
+WHOLE_ROWS = frozenset({"metadata", "fullname"})
+"""Columns the Tooling API gives of one row at a time."""
+STAMPS = frozenset({"CreatedDate", "LastModifiedDate", "SystemModstamp"})
 """Columns that hold epoch milliseconds."""
-
-PROFILES = ("System Administrator", "Standard User", "Integration")
 
 
 def tables(*, tooling: bool) -> Mapping[str, tuple[str, Table]]:
@@ -69,6 +69,12 @@ def table_rows(org: SimulatedOrg, query: Query, *, tooling: bool) -> Rows | None
         filled.sort(key=lambda row, key=key: comparable(key, key.get(row)), reverse=descending)  # type: ignore[misc]
         rows = filled + empty if nulls_last else empty + filled
     rows = rows[query.offset : None if query.limit is None else query.offset + query.limit]
+    if tooling and len(rows) > 1 and any(field.lower() in WHOLE_ROWS for field in query.fields):
+        raise OrgError(
+            "MALFORMED_QUERY",
+            "When retrieving results with Metadata or FullName fields, the query qualifications must specify no more "
+            f"than one row for retrieval. Result size: {len(rows)}",
+        )
     at = f"/services/data/v66.0/{'tooling/' if tooling else ''}sobjects/{name}"
     if any(one.startswith("FIELDS(") for one in query.fields):
         made = [_selected(list(row), row, _attributes(name, at, row)) for row in rows]
@@ -206,11 +212,15 @@ def _rules(org: SimulatedOrg, kind: type[Any]) -> list[Any]:
 
 def rule_of(org: SimulatedOrg, kind: type[Any], prefix: str, record_id: str) -> Rule:
     """A rule by the id its table gives it. Raises NOT_FOUND."""
-    for rule in _rules(org, kind):
-        if setup_id(prefix, rule.name)[:15] == record_id[:15]:
-            found: Rule = rule
-            return found
-    raise OrgError("NOT_FOUND", "The requested resource does not exist", status=404)
+    table, column = {
+        "03d": ("ValidationRule", "ValidationName"),
+        "01q": ("ApexTrigger", "Name"),
+        "300": ("FlowDefinition", "DeveloperName"),
+    }[prefix]
+    found: Rule = org.automation.rules[org.setup.find(table, record_id)[column]]
+    if not isinstance(found, kind):
+        raise OrgError("NOT_FOUND", "The requested resource does not exist", status=404)
+    return found  # type: ignore[no-any-return]
 
 
 def _definition(org: SimulatedOrg, entity: str) -> dict[str, Any]:
@@ -232,61 +242,41 @@ def _entity_definitions(org: SimulatedOrg) -> list[dict[str, Any]]:
 
 
 def _validation_rules(org: SimulatedOrg) -> list[dict[str, Any]]:
-    return [
-        {
-            "Id": setup_id("03d", rule.name),
-            "ValidationName": rule.name,
-            "Active": rule.active,
-            "Description": rule.condition,
-            "ErrorMessage": rule.message,
-            "ErrorDisplayField": rule.field or None,
-            "EntityDefinitionId": rule.entity,
-            "EntityDefinition": _definition(org, rule.entity),
-        }
-        for rule in _rules(org, ValidationRule)
-    ]
+    rows = org.setup.rows("ValidationRule")
+    return [{**row, "EntityDefinition": _definition(org, row["EntityDefinitionId"])} for row in rows]
 
 
 def _apex_triggers(org: SimulatedOrg) -> list[dict[str, Any]]:
-    return [
-        {
-            "Id": setup_id("01q", rule.name),
-            "Name": rule.name,
-            "TableEnumOrId": rule.entity,
-            "Status": "Active" if rule.active else "Inactive",
-            "ApiVersion": 66,
-            "UsageAfterInsert": Op.CREATE in rule.on,
-            "UsageAfterUpdate": Op.UPDATE in rule.on,
-            "UsageAfterDelete": Op.DELETE in rule.on,
-            "UsageAfterUndelete": Op.UNDELETE in rule.on,
-            "EntityDefinition": _definition(org, rule.entity),
-        }
-        for rule in _rules(org, Trigger)
-        if rule.kind == "apex"
-    ]
+    made = []
+    for row in org.setup.rows("ApexTrigger"):
+        rule = org.automation.rules[row["Name"]]
+        on = rule.on if isinstance(rule, Trigger) else ()
+        made.append(
+            {
+                **row,
+                "UsageAfterInsert": Op.CREATE in on,
+                "UsageAfterUpdate": Op.UPDATE in on,
+                "UsageAfterDelete": Op.DELETE in on,
+                "UsageAfterUndelete": Op.UNDELETE in on,
+                "EntityDefinition": _definition(org, row["TableEnumOrId"]),
+            }
+        )
+    return made
+
+
+def _kind(name: str) -> Table:
+    return lambda org: org.setup.rows(name)
 
 
 def _flows(org: SimulatedOrg) -> list[Trigger]:
     return [rule for rule in _rules(org, Trigger) if rule.kind == "flow"]
 
 
-def _flow_definitions(org: SimulatedOrg) -> list[dict[str, Any]]:
-    return [
-        {
-            "Id": setup_id("300", rule.name),
-            "DeveloperName": rule.name,
-            "MasterLabel": rule.name,
-            "ActiveVersionId": setup_id("301", rule.name) if rule.active else None,
-            "LatestVersionId": setup_id("301", rule.name),
-        }
-        for rule in _flows(org)
-    ]
-
-
 def _flow_views(org: SimulatedOrg) -> list[dict[str, Any]]:
+    definitions = {row["DeveloperName"]: row for row in org.setup.rows("FlowDefinition")}
     return [
         {
-            "DurableId": setup_id("300", rule.name),
+            "DurableId": definitions[rule.name]["Id"],
             "ApiName": rule.name,
             "Label": rule.name,
             "ProcessType": "AutoLaunchedFlow",
@@ -294,7 +284,7 @@ def _flow_views(org: SimulatedOrg) -> list[dict[str, Any]]:
             "TriggerObjectOrEventId": rule.entity,
             "TriggerObjectOrEventLabel": org.entities[rule.entity].label,
             "IsActive": rule.active,
-            "ActiveVersionId": setup_id("301", rule.name) if rule.active else None,
+            "ActiveVersionId": definitions[rule.name]["ActiveVersionId"],
         }
         for rule in _flows(org)
     ]
@@ -364,13 +354,6 @@ def _organization(org: SimulatedOrg) -> list[dict[str, Any]]:
     ]
 
 
-def _profiles(org: SimulatedOrg) -> list[dict[str, Any]]:
-    return [
-        {"Id": make_id("00e", POD, count), "Name": name, "UserType": "Standard"}
-        for count, name in enumerate(PROFILES, start=1)
-    ]
-
-
 def _record_types(org: SimulatedOrg) -> list[dict[str, Any]]:
     known = (("Business", BUSINESS_RECORD_TYPE), ("Person", PERSON_RECORD_TYPE))
     return [
@@ -392,7 +375,9 @@ _TOOLING: Mapping[str, Table] = {
     "EnrichedField": _enriched,
     "ValidationRule": _validation_rules,
     "ApexTrigger": _apex_triggers,
-    "FlowDefinition": _flow_definitions,
+    "ApexClass": _kind("ApexClass"),
+    "Flow": _kind("Flow"),
+    "FlowDefinition": _kind("FlowDefinition"),
     "EntityDefinition": _entity_definitions,
 }
 _DATA: Mapping[str, Table] = {
@@ -402,6 +387,7 @@ _DATA: Mapping[str, Table] = {
     "EntityDefinition": _entity_definitions,
     "Organization": _organization,
     "SetupAuditTrail": _audit_trail,
-    "Profile": _profiles,
+    **{name: _kind(name) for name in KINDS},
+    "ApexTrigger": _apex_triggers,
     "RecordType": _record_types,
 }

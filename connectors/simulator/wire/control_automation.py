@@ -30,6 +30,7 @@ class AutomationControl:
             ("guard", self.guard),
             ("archive", self.archive),
             ("setup", self.setup),
+            ("facts", self.facts),
         ]
 
     def asked(self) -> list[tuple[str, Asked]]:
@@ -63,6 +64,19 @@ class AutomationControl:
         user = scenarios.find_user(self._org, str(body["user"])) if "user" in body else ""
         self._org.change_setup(str(body["action"]), str(body["section"]), str(body["display"]), user_id=user)
         return {"setup_changes": len(self._org.setup_changes)}
+
+    async def facts(self, body: dict[str, Any]) -> Any:
+        """A row of set-up put or dropped, or a version of a flow activated, by `user`."""
+        setup = self._org.setup
+        user = scenarios.find_user(self._org, str(body["user"])) if "user" in body else ""
+        with setup.acting(user):
+            if "activate" in body:
+                setup.activate(str(body["activate"]), int(body["version"]))
+                return {}
+            if "drop" in body:
+                setup.drop(str(body["drop"]), str(body["id"]))
+                return {}
+            return {"id": setup.put(str(body["put"]), body["values"], str(body.get("id", "")))}
 
     async def guard(self, body: dict[str, Any]) -> Any:
         """Records that cannot be written for a while, or until `clear`."""

@@ -27,6 +27,7 @@ def routes(local: Callable[[Handler], Handler]) -> list[web.RouteDef]:
         web.get("/simulator/truth/changes", local(changes)),
         web.get("/simulator/truth/state", local(state)),
         web.get("/simulator/truth/pairs", local(pairs)),
+        web.get("/simulator/truth/setup", local(setup)),
     ]
 
 
@@ -118,3 +119,10 @@ async def pairs(request: web.Request) -> web.StreamResponse:
 def carried(org: SimulatedOrg, channel: str) -> Iterable[str]:
     """The entities a channel carries. Raises BusError for one that is not there."""
     return tuple(org.bus.channels.topic(channel).members)
+
+
+async def setup(request: web.Request) -> web.StreamResponse:
+    """Kind -> id -> row of the set-up at org time `at` (epoch ms; without it, now)."""
+    org = request.app[WIRE].org
+    at = int(request.query.get("at", org.clock.now_ms()))
+    return web.json_response(org.setup.state(at))

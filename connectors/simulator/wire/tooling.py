@@ -147,26 +147,21 @@ class Tooling:
         if "active" not in metadata:
             raise OrgError("REQUIRED_FIELD_MISSING", "Metadata.active is missing", fields=("Metadata",))
         rule = rule_of(self._wire.org, ValidationRule, "03d", request.match_info["id"])
-        active = bool(metadata["active"])
-        self._wire.org.automation.switch(rule.name, active)
-        self._note(request, "Validation Rules", rule.name, active)
+        with self._wire.org.setup.acting(request[SESSION].user_id):
+            self._wire.org.automation.switch(rule.name, bool(metadata["active"]))
         return web.Response(status=204)
 
     async def switch_flow(self, request: web.Request) -> web.Response:
         """Activate a version or none: `Metadata.activeVersionNumber`, 0 for none."""
         metadata = _metadata(await json_object(request))
-        if "activeVersionNumber" not in metadata:
+        number = metadata.get("activeVersionNumber")
+        if not isinstance(number, int):
             message = "Metadata.activeVersionNumber is missing"
             raise OrgError("REQUIRED_FIELD_MISSING", message, fields=("Metadata",))
         rule = rule_of(self._wire.org, Trigger, "300", request.match_info["id"])
-        active = bool(metadata["activeVersionNumber"])
-        self._wire.org.automation.switch(rule.name, active)
-        self._note(request, "Flows", rule.name, active)
+        with self._wire.org.setup.acting(request[SESSION].user_id):
+            self._wire.org.setup.activate(rule.name, number)
         return web.Response(status=204)
-
-    def _note(self, request: web.Request, section: str, name: str, active: bool) -> None:
-        done = "activated" if active else "deactivated"
-        self._wire.org.change_setup(done, section, f"{done.title()} {name}", user_id=request[SESSION].user_id)
 
     async def add_managed(self, request: web.Request) -> web.Response:
         """A new managed subscription."""

@@ -105,7 +105,7 @@ def test_every_scenario_plays_the_same_for_a_seed_with_every_knob_on(name: str) 
         small = {"records": 60, "saves": 30}
         known = scenarios.SCENARIOS[name].defaults
         played(org, name, **{key: value for key, value in small.items() if key in known})
-        return list(org.truth.changes())
+        return [*org.truth.changes(), *org.setup.history]
 
     first = once()
     assert first
