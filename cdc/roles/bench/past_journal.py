@@ -62,7 +62,7 @@ def _journal(where: Path) -> DuckJournal:
 def _make(where: Path, field_changes: int, say: Callable[[str], None]) -> None:
     records = records_of(field_changes)
     edits = max(1, (field_changes - records * FIELDS) // FIELDS_OF_AN_EDIT)
-    sealed_edits = max(0, edits - HOT_FIELDS // FIELDS_OF_AN_EDIT)
+    sealed_edits = max(0, edits - min(HOT_FIELDS, field_changes // 10) // FIELDS_OF_AN_EDIT)
     journal = _journal(where)
     journal.open()
     try:

@@ -1,0 +1,245 @@
+"""`cdc bench past`: questions about the past of a large journal, beside plain SQL on Parquet and an audit table.
+
+The rivals hold the same field changes: a Parquet file in the order of time, asked by DuckDB, and PostgreSQL with
+the table everybody makes (a row a field change, an index on record and time). They answer without the honesty: no
+holes, no unknown, no order inside a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from cdc.answer import questions
+from cdc.journal.journal import DuckJournal
+from cdc.roles.bench import past_journal as seeded
+from cdc.roles.bench.sql import statement
+
+CACHE: Final = Path(".cache/bench")
+MIDDLE: Final = "2025-07-01T00:00:00Z"
+TIMES: Final = 9
+"""How often a short question is asked; the median counts."""
+_POSTGRES_STARTS_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """One question: seconds (of short ones the median), how many rows, and the goal of the design where there is one."""
+
+    question: str
+    seconds: float
+    rows: int
+    goal_s: float | None = None
+
+
+def run_past(field_changes: int, output: str | None, *, rivals: bool = True) -> None:
+    """Make or find the journal, ask, and print."""
+    journal = seeded.seeded_journal(CACHE, field_changes, _say)
+    try:
+        took = ours(journal, field_changes)
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        others = [
+            *(_parquet(journal, field_changes) if rivals else ()),
+            *(_postgres(journal, field_changes) if rivals else ()),
+        ]
+    finally:
+        journal.close()
+    _show(took, others, peak_mb, field_changes, output)
+
+
+def ours(journal: DuckJournal, field_changes: int) -> list[Took]:
+    """Questions as the verbs ask them, and the state of the whole entity as one statement."""
+    entity, cold, hot = seeded.ENTITY, _records(journal, hot=False), _records(journal, hot=True)
+    with journal.reader() as reader:
+        return [
+            _median(
+                "history of a record, all sealed", cold, lambda i: questions.history(reader, entity, i), 0.05
+            ),
+            _median(
+                "history of a record, also hot", hot, lambda i: questions.history(reader, entity, i), 0.5
+            ),
+            _median("a record field by field", cold, lambda i: questions.record(reader, entity, i)),
+            _median("a record at a time", cold, lambda i: questions.state(reader, entity, [i], at=MIDDLE)),
+            _statement(reader, "every record at a time, long form", "past_state_long", 10.0),
+            _statement(reader, "every record at a time, as lists", "past_state_lists", 10.0),
+            _statement(reader, "every record at a time, as maps", "past_state_maps"),
+            _statement(reader, "every record now, as lists", "past_state_now", 10.0),
+        ]
+
+
+def _records(journal: DuckJournal, *, hot: bool) -> list[str]:
+    sign = "" if hot else "NOT"
+    with journal.reader() as reader:
+        rows = reader.execute(
+            "SELECT record_id FROM (SELECT DISTINCT record_id FROM store.change_spans WHERE until_at IS NULL"
+            f" AND hash(record_id) % 97 = 0) WHERE record_id {sign} IN (SELECT record_id FROM store.hot_changes)"
+            f" ORDER BY hash(record_id) LIMIT {TIMES}"
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _median(
+    question: str, ids: list[str], ask: Callable[[str], questions.Answer], goal_s: float | None = None
+) -> Took:
+    seconds, rows = [], 0
+    for record_id in ids:
+        began = time.perf_counter()
+        rows = len(ask(record_id).rows)
+        seconds.append(time.perf_counter() - began)
+    return Took(question, statistics.median(seconds) if seconds else 0.0, rows, goal_s)
+
+
+def _statement(reader: Any, question: str, name: str, goal_s: float | None = None, **given: Any) -> Took:
+    began = time.perf_counter()
+    rows = reader.execute(statement(name).format(**given)).fetchone()[0]
+    return Took(question, time.perf_counter() - began, int(rows), goal_s)
+
+
+# -- the rivals -----------------------------------------------------------------------------------------------
+
+
+def _parquet(journal: DuckJournal, field_changes: int) -> Iterator[Took]:
+    """The same rows in the order of time, as an export gives them."""
+    path = CACHE / f"rival-{field_changes}-v{seeded.VERSION}.parquet"
+    if not path.exists():
+        _say("the rival's Parquet file is written")
+        files = f"{journal.segments}/*/fields.parquet"
+        draft = path.with_suffix(".draft")
+        with duckdb.connect(
+            config={"memory_limit": seeded.MEMORY_LIMIT, "threads": seeded.THREADS}
+        ) as database:
+            database.execute(f"SET temp_directory = '{path}.tmp'")
+            database.execute(statement("rival_parquet").format(files=files, path=draft))
+        draft.rename(path)
+    ids = _records(journal, hot=False)
+    with duckdb.connect(config={"memory_limit": seeded.MEMORY_LIMIT, "threads": seeded.THREADS}) as database:
+        seconds = []
+        rows = 0
+        for record_id in ids[:3]:
+            began = time.perf_counter()
+            rows = len(
+                database.execute(statement("rival_parquet_record").format(path=path, id=record_id)).fetchall()
+            )
+            seconds.append(time.perf_counter() - began)
+        yield Took("Parquet in time order: history of a record", statistics.median(seconds), rows)
+        yield _statement(
+            database, "Parquet in time order: every record at a time", "rival_parquet_state", path=path
+        )
+
+
+def _postgres(journal: DuckJournal, field_changes: int) -> Iterator[Took]:
+    """PostgreSQL of the Debian package, a cluster of this run alone; nothing where it is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        _say("PostgreSQL is not installed here (Debian package postgresql): its figures are left out")
+        return
+    ids = _records(journal, hot=False)
+    with _cluster(found[-1].parent) as sql:
+        sql(statement("rival_postgres_table"))
+        _say("PostgreSQL takes the same rows")
+        began = time.perf_counter()
+        _copy_into(sql, journal)
+        sql("CREATE INDEX ON audit (record_id, changed_at); ANALYZE audit")
+        yield Took("PostgreSQL audit table: taking the rows", time.perf_counter() - began, field_changes)
+        seconds = []
+        for record_id in ids:
+            began = time.perf_counter()
+            sql(f"SELECT * FROM audit WHERE record_id = '{record_id}' ORDER BY changed_at, seq")
+            seconds.append(time.perf_counter() - began)
+        yield Took("PostgreSQL audit table: history of a record", statistics.median(seconds), len(ids))
+        began = time.perf_counter()
+        sql(statement("rival_postgres_state"))
+        yield Took("PostgreSQL audit table: every record at a time", time.perf_counter() - began, 0)
+
+
+def _copy_into(sql: Any, journal: DuckJournal) -> None:
+    files = f"{journal.segments}/*/fields.parquet"
+    program = [sys.executable, "-m", "cdc.roles.bench.rival_postgres_copy", files]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as rows:
+        sql("COPY audit FROM STDIN (FORMAT csv)", given=rows.stdout)
+
+
+@contextmanager
+def _cluster(programs: Path) -> Iterator[Any]:
+    """A PostgreSQL that listens on a socket in a folder of its own, ended with the block."""
+    folder = Path(tempfile.mkdtemp(prefix="cdc-bench-pg-", dir=CACHE.absolute()))
+    sockets = Path(tempfile.mkdtemp(prefix="cdc-pg-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        as_user = ["runuser", "-u", "postgres", "--"]
+        for path in (folder, sockets):
+            shutil.chown(path, "postgres")
+    try:
+        data = folder / "data"
+        _run([*as_user, str(programs / "initdb"), "-D", str(data), "-A", "trust", "--no-sync", "-U", "bench"])
+        options = (
+            f"-k {sockets} -c listen_addresses='' -c fsync=off -c shared_buffers=512MB -c work_mem=512MB"
+        )
+        control = [*as_user, str(programs / "pg_ctl"), "-D", str(data), "-w"]
+        _run([*control, "-t", f"{_POSTGRES_STARTS_S:.0f}", "-o", options, "-l", str(folder / "log"), "start"])
+
+        def sql(text: str, given: Any = None) -> None:
+            psql = [
+                str(programs / "psql"),
+                "-h",
+                str(sockets),
+                "-U",
+                "bench",
+                "-d",
+                "postgres",
+                "-qAt",
+                "-c",
+                text,
+            ]
+            subprocess.run(psql, check=True, stdin=given, stdout=subprocess.DEVNULL)
+
+        try:
+            yield sql
+        finally:
+            _run([*control, "-m", "immediate", "stop"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+# -- what is shown --------------------------------------------------------------------------------------------
+
+
+def _show(took: list[Took], others: list[Took], peak_mb: int, field_changes: int, output: str | None) -> None:
+    console = Console()
+    table = Table(title=f"{field_changes:,} field changes, {seeded.THREADS} threads", title_justify="left")
+    for column in ("question", "seconds", "rows", "goal"):
+        table.add_column(column, justify="left" if column == "question" else "right")
+    for one in (*took, *others):
+        goal = "" if one.goal_s is None else f"{one.goal_s:g} s"
+        table.add_row(one.question, f"{one.seconds:,.3f}", f"{one.rows:,}", goal)
+    console.print(table)
+    console.print(f"Most memory of this process: {peak_mb:,} MB; DuckDB's limit is {seeded.MEMORY_LIMIT}.")
+    if output:
+        figures = [asdict(one) for one in (*took, *others)]
+        Path(output).write_text(json.dumps({"figures": figures, "peak_mb": peak_mb}, indent=1) + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stderr.flush()
