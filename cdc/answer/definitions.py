@@ -23,6 +23,7 @@ _IN_ORDER = (
     "items",
     "exact",
     "folded",
+    "states",
     "state_at",
     "record_at",
     "history",
@@ -49,6 +50,13 @@ def _forms(name: str) -> Sequence[str]:
     """The rule is there twice: for a range of records, and as `…_of` for those of a list alone, which the plain
     way leaves to it (folded.sql). A filter that may be there or not would not be pushed into files."""
     text = sql(name)
+    if name == "states":
+        return (
+            text,
+            text.replace("answer.states(", "answer.states_of_one(").replace(
+                "answer.folded(", "answer.exact("
+            ),
+        )
     if name not in _OF_THESE:
         return (text,)
     of_these = text.replace("/* of these */", "AND record_id IN (SELECT unnest(ids))")

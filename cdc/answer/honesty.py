@@ -40,7 +40,7 @@ STATE_COLUMNS = (
 def states_between(reader: Any, entity: str, when: Moment, bounds: tuple[str, str]) -> list[dict[str, Any]]:
     """The states of the records from one id to another, in the order of their ids."""
     parameters = {"entity": entity, "lo": bounds[0], "hi": bounds[1], **when.parameters}
-    return dicts_of(reader.execute(sql("state_rows"), parameters))
+    return dicts_of(reader.execute(sql("state_row" if bounds[0] == bounds[1] else "state_rows"), parameters))
 
 
 def states_of(reader: Any, entity: str, when: Moment, ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Verbs that keep: seal, verify, erase."""
+"""Verbs that keep: seal, verify, erase, snapshot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Adds the verbs."""
-    for verb in (seal, verify, erase):
+    for verb in (seal, verify, erase, snapshot):
         app.command(verb.__name__)(verb)
 
 
@@ -122,3 +122,11 @@ def erase(
     write(
         do(settings, "erase", entity=entity, ids=ids, asked_by=asked_by, reason=reason, confirm=confirm), form
     )
+
+
+def snapshot(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Empty, or not there yet.")],
+    form: FORM = Format.TABLE,
+) -> None:
+    """A consistent copy, also while the journal runs; any DuckDB opens it. Example: cdc snapshot /mnt/backup/acme"""
+    write(do(options.settings(), "snapshot", folder=str(Path(folder).absolute())), form)

@@ -7,10 +7,12 @@ API, its OpenAPI document and the verbs of the command line share it. It is give
 from __future__ import annotations
 
 from cdc.answer.answers import Answer, instant
+from cdc.answer.definitions import definitions
 from cdc.answer.entities import entity_named, record_id_of
 from cdc.errors import BadArgument
 from cdc.journal.erase import erase, look
 from cdc.journal.journal import DuckJournal
+from cdc.journal.snapshot import snapshot
 from cdc.journal.verify import verify
 from cdc.serve.auth import Role
 from cdc.serve.questions import Parameter, Question
@@ -88,6 +90,16 @@ def erased(
     )  # fmt: skip
 
 
+def snapped(journal: DuckJournal, folder: str) -> Answer:
+    """A consistent copy in a folder of the machine the journal runs on. Errors: BadArgument."""
+    done = snapshot(journal, folder, definitions())
+    return Answer(
+        columns=("folder", "ordinal", "hot_and_other_rows", "segments", "bytes"),
+        rows=[(done.folder, done.ordinal, done.rows, done.segments, done.bytes)],
+        notes=["any DuckDB 1.5 opens its journal.duckdb; it names the segments beside it by their full path"],
+    )
+
+
 DEEDS: dict[str, Question] = {
     deed.name: deed
     for deed in (
@@ -110,6 +122,15 @@ DEEDS: dict[str, Question] = {
             ),
             method="POST",
             role=Role.OPERATOR,
+        ),
+        Question(
+            "snapshot",
+            "/api/v1/snapshot",
+            "A consistent copy in a folder of the machine the journal runs on",
+            snapped,
+            (Parameter("folder", "empty, or not there yet", where="body", required=True),),
+            method="POST",
+            role=Role.ADMIN,
         ),
         Question(
             "erase",

@@ -16,7 +16,7 @@ whole AS MATERIALIZED (
         lo IS NULL OR lo <> hi AS is_many,
         is_many AND (t = 'infinity'::TIMESTAMP OR c = answer.no_cut()) AND NOT EXISTS (
             FROM answer.holes(e) WHERE record_id IS NULL
-        ) AS reads_off,
+        ) AND '/poll/' || e NOT IN (SELECT channel FROM store.channels) AS reads_off,
         (SELECT min(passed_to) FROM answer.stream_of(e)) AS passed_to,
         (SELECT max(answer.fold_key(seq, 0, seq)) FROM store.broad_changes b
             WHERE b.entity = e AND effective_at <= t AND seq < c) AS fields_key,

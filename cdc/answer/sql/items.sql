@@ -17,7 +17,7 @@
 -- anything up to `window_to`, its read and the margin of the clocks.
 CREATE OR REPLACE MACRO answer.items(e, lo, hi, t, c) AS TABLE
 WITH
-changed AS (
+changed AS MATERIALIZED (
     SELECT
         seq, record_id, kind, fold_seq, fold_rank, effective_at, committed_at, scan_id, source = 'poll' AS is_polled,
         read_to + answer.read_margin() AS window_to,
@@ -28,7 +28,7 @@ changed AS (
       AND kind <> 'GAP_OVERFLOW' AND NOT contains(record_id, '*')
 ),
 -- Events about every record of the entity: wildcard ids and overflows.
-many AS (
+many AS MATERIALIZED (
     SELECT seq, kind, effective_at, effective_at <= t AND seq < c AS counts
     FROM store.broad_changes
     WHERE entity = e
@@ -51,7 +51,7 @@ later AS (
     WHERE fold_rank = 0 AND NOT counts
     GROUP BY record_id
 ),
-holes AS (FROM answer.holes(e)),
+holes AS MATERIALIZED (FROM answer.holes(e)),
 scans AS (
     SELECT job_id AS scan_id, min(started_at) AS started_at FROM store.jobs GROUP BY job_id
 ),
@@ -62,7 +62,7 @@ poll_windows AS (
     WHERE kind = 'poll' AND entity = e AND '/poll/' || e IN (SELECT channel FROM store.channels)
     GROUP BY job_id
 ),
-full_states AS (
+full_states AS MATERIALIZED (
     SELECT changed.*, scans.started_at FROM changed LEFT JOIN scans USING (scan_id) WHERE fold_rank > 0
 ),
 -- Holes that begin before a full state's read was over: it was read after them, or says nothing. Clocks that
@@ -98,8 +98,8 @@ verdicts AS (
 last_events AS (
     SELECT record_id, max(seq) AS seq FROM changed WHERE fold_rank = 0 GROUP BY record_id
 ),
-passed AS (SELECT min(passed_to) AS passed_to FROM answer.stream_of(e)),
-states AS (
+passed AS MATERIALIZED (SELECT min(passed_to) AS passed_to FROM answer.stream_of(e)),
+states AS MATERIALIZED (
     SELECT
         f.record_id, f.seq, f.kind, f.fold_seq, f.fold_rank, f.committed_at, f.window_to,
         answer.fold_key(
@@ -120,7 +120,7 @@ states AS (
     CROSS JOIN many_later
     WHERE coalesce(v.is_sound, true)
 ),
-events AS (
+events AS MATERIALIZED (
     SELECT record_id, seq, kind, effective_at, answer.fold_key(fold_seq, 0, seq) AS key
     FROM changed
     WHERE fold_rank = 0 AND counts
@@ -150,7 +150,7 @@ early AS (
       AND s.record_id NOT IN (SELECT record_id FROM record_holes)
     QUALIFY row_number() OVER (PARTITION BY s.record_id ORDER BY s.key) = 1
 ),
-spoken AS (
+spoken AS MATERIALIZED (
     SELECT
         'event' AS role, record_id, seq, kind, key, effective_at AS since, NULL::TIMESTAMP AS modified_at,
         NULL::TIMESTAMP AS window_to, kind IN ('CREATE', 'UNDELETE') AS fills, starts_with(kind, 'GAP_') AS breaks,
