@@ -181,9 +181,7 @@ class Recovery:
             },
         )
         await self._tell("restore", restore.restore_id, restore.detail(), by)
-        await self.ledger.read_back(
-            "restore_version", {"restore_id": restore.restore_id, "version": restore.version}
-        )
+        await self._read_back(restore)
         return plan
 
     async def apply(
@@ -218,7 +216,9 @@ class Recovery:
                 on_progress=on_progress,
             )
             run.anew.ids.update(await asyncio.to_thread(self._copied, plan))
-            return await run.run()
+            done = await run.run()
+        await self._read_back(done)  # what follows asks the journal
+        return done
 
     async def start_apply(self, restore_id: str, typed_hash: str, *, by: str, force: bool = False) -> str:
         """As `apply`, beside the answers, once it is sure that it may begin."""
@@ -253,6 +253,7 @@ class Recovery:
             state="verified" if verdict.good else "differs", counts={"verdict": verdict.summary()}
         )
         await self._tell("restore", restore_id, changed.detail(), by)
+        await self._read_back(changed)
         if verdict.good and restore.incident_id and restore.kind != "rehearsal":
             incident = await self._find(restore.incident_id)
             if incident.state != "closed":
@@ -440,6 +441,10 @@ class Recovery:
             "incident_version", {"incident_id": incident.incident_id, "version": incident.version}
         )
         return incident.detail()
+
+    async def _read_back(self, restore: Restore) -> None:
+        given = {"restore_id": restore.restore_id, "version": restore.version}
+        await self.ledger.read_back("restore_version", given)
 
     async def _tell(self, kind: str, key: str, detail: Mapping[str, Any], by: str) -> None:
         at = await self._org_now()
