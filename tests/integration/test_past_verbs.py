@@ -122,8 +122,8 @@ def test_strict_is_exit_code_3_and_hostile_words_are_exit_code_2(one: World) -> 
     assert "the name of a field was expected" in wrong
     cdc(one, "query", "SELECT content FROM read_text('/etc/hostname')", code=2)
     cdc(one, "query", "DELETE FROM changes", code=2)
-    first = one.run.sql("SELECT min(effective_at) FROM changes")[0][0]
-    assert "incomplete" in cdc(one, "state", "Account", "--at", first, "--strict", code=3).stderr
+    before_all = "2001-01-01"
+    assert "incomplete" in cdc(one, "state", "Account", "--at", before_all, "--strict", code=3).stderr
 
 
 def test_a_replay_and_an_export_run_beside_the_recorder_and_agree_with_the_state(
