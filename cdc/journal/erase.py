@@ -81,6 +81,8 @@ def erase(journal: DuckJournal, asked: Erasure, asked_by: str, reason: str) -> E
         ).result()
         with journal.reader() as reader:
             remove_unnamed(reader, journal.segments)
+            plans = [path for (path,) in reader.execute(statement("erase_plans")).fetchall()]
+        elsewhere += journal.forget(asked.record_ids, own, plans)
         journal.compact()
         return Erasure(
             **{name: getattr(done, name) for name in Erasure.__slots__ if name != "elsewhere"},

@@ -106,6 +106,7 @@ class DuckJournal:
         seal_records: int = SEAL_RECORDS,
         signing_key: SigningKey | None = None,
         log_retention_ms: int = 0,
+        forget: Callable[[Sequence[str], Sequence[str], Sequence[str]], int] = lambda *_: 0,
         on_seal_error: Callable[[BaseException], None] = lambda _: None,
         queue_records_max: int = QUEUE_RECORDS_MAX,
     ) -> None:
@@ -119,6 +120,7 @@ class DuckJournal:
         self._folders = folders
         self.segments = segments or f"{path}.segments"
         self.log_retention_ms = log_retention_ms
+        self.forget = forget
         self._schema_text = schema_text
         self._on_requests = on_requests
         self._on_fatal = on_fatal

@@ -23,6 +23,7 @@ from cdc.metrics import Metrics
 from cdc.ports.log import Log
 from cdc.ports.source import Start
 from cdc.recover import definitions as recover_sql
+from cdc.roles.forgetting import forgetting
 from cdc.settings import SalesforceSettings, Settings, duration_s
 from connectors.salesforce.budget import CallBudget
 from connectors.salesforce.grants import AuthMethod, Credentials
@@ -135,6 +136,7 @@ def make_journal(settings: Settings, **more: Any) -> DuckJournal:
         memory_limit=settings.journal.memory_limit,
         threads=settings.journal.threads,
         segments=settings.journal.segments,
+        forget=forgetting(settings.detect.state_path),
         log_retention_ms=int(duration_s(settings.log.retention) * 1000),
         seal_records=settings.journal.seal_records,
         signing_key=signing_key(settings.journal.signing_key_file),
