@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cdc.answer.answers import Answer, number_of_cursor, rows_of, to_cursor
+from cdc.answer.befores import ALERTS_MAX as BEFORES_MAX
+from cdc.answer.befores import with_befores
 from cdc.answer.covered import missing_rows, missing_sentence
 from cdc.answer.definitions import sql
 from cdc.errors import BadArgument
@@ -45,7 +47,10 @@ def seals(reader: Any, limit: int = SEALS_DEFAULT) -> Answer:
 
 
 def alerts(reader: Any, limit: int = ALERTS_DEFAULT, cursor: str | None = None) -> Answer:
-    """The latest version of each alert, the newest first. Errors: BadArgument."""
+    """The latest version of each alert, the newest first. Errors: BadArgument.
+
+    Where they are few, their samples have the values from before, as the journal knows them.
+    """
     if not 1 <= limit <= ALERTS_MAX:
         raise BadArgument(f"a page has 1 to {ALERTS_MAX} alerts, not {limit}", do="page with the cursor")
     skip = number_of_cursor(cursor, 2**31) or 0
@@ -58,4 +63,7 @@ def alerts(reader: Any, limit: int = ALERTS_DEFAULT, cursor: str | None = None) 
         )
         for row in found[:limit]
     ]
+    if len(rows) <= BEFORES_MAX:
+        told = (with_befores(reader, dict(zip(columns, row, strict=True))) for row in rows)
+        rows = [tuple(alert[c] for c in columns) for alert in told]
     return Answer(columns=columns, rows=rows, next=following)
