@@ -18,6 +18,15 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         r = registry or CollectorRegistry()
         self.registry = r
+        self._of_channels(r)
+        self._of_the_log(r)
+        self._of_the_journal(r)
+        self._of_alerts_and_recovery(r)
+        self.build = Gauge(f"{_P}build_info", "1, with the version", ["version"], registry=r)
+        self.build.labels(__version__).set(1)
+
+    def _of_channels(self, r: CollectorRegistry) -> None:
+        """What comes from the org, by channel."""
         channel = ["channel"]
         self.last_event = Gauge(
             f"{_P}last_event_timestamp_seconds",
@@ -56,24 +65,6 @@ class Metrics:
             ["channel", "standing"],
             registry=r,
         )
-        self.verification_differences = Gauge(
-            f"{_P}verification_differences",
-            "Records that differed from the org in the last verification",
-            registry=r,
-        )
-        self.last_verification = Gauge(
-            f"{_P}last_verification_timestamp_seconds",
-            "When the last verification against the org ended",
-            registry=r,
-        )
-        self.queue_events = Gauge(f"{_P}queue_events", "Events waiting for the log", registry=r)
-        self.queue_bytes = Gauge(f"{_P}queue_bytes", "Bytes of events waiting for the log", registry=r)
-        self.seen_pairs = Gauge(
-            f"{_P}seen_pairs", "Changes remembered so that a repeat is dropped", registry=r
-        )
-        self.errors = Counter(
-            f"{_P}errors_total", "Errors met, by their class in cdc/errors.py", ["kind"], registry=r
-        )
         self.duplicates = Counter(
             f"{_P}duplicates_dropped_total", "Changes that had already been recorded", channel, registry=r
         )
@@ -90,9 +81,33 @@ class Metrics:
             "When the delivery allocation will be used up at the rate of the last 24 h; +Inf: not foreseeable",
             registry=r,
         )
+
+    def _of_the_log(self, r: CollectorRegistry) -> None:
+        """What goes into the log, and what went wrong on the way."""
+        self.queue_events = Gauge(f"{_P}queue_events", "Events waiting for the log", registry=r)
+        self.queue_bytes = Gauge(f"{_P}queue_bytes", "Bytes of events waiting for the log", registry=r)
+        self.seen_pairs = Gauge(
+            f"{_P}seen_pairs", "Changes remembered so that a repeat is dropped", registry=r
+        )
+        self.errors = Counter(
+            f"{_P}errors_total", "Errors met, by their class in cdc/errors.py", ["kind"], registry=r
+        )
         self.api_calls = Counter(f"{_P}api_calls_total", "Calls of the org's API", registry=r)
         self.log_transactions = Counter(
             f"{_P}kafka_transactions_total", "Transactions of the log", ["result"], registry=r
+        )
+
+    def _of_the_journal(self, r: CollectorRegistry) -> None:
+        """What is kept, and what is known to be missing."""
+        self.verification_differences = Gauge(
+            f"{_P}verification_differences",
+            "Records that differed from the org in the last verification",
+            registry=r,
+        )
+        self.last_verification = Gauge(
+            f"{_P}last_verification_timestamp_seconds",
+            "When the last verification against the org ended",
+            registry=r,
         )
         self.journal_commit = Histogram(
             f"{_P}journal_commit_seconds",
@@ -108,6 +123,10 @@ class Metrics:
         self.coverage_lost = Gauge(
             f"{_P}coverage_lost_seconds", "Lost or unknown and not repaired", ["entity"], registry=r
         )
+        self.quarantined = Counter(f"{_P}quarantined_total", "Events kept raw", registry=r)
+
+    def _of_alerts_and_recovery(self, r: CollectorRegistry) -> None:
+        """What was noticed, told, and put right."""
         self.last_drill = Gauge(
             f"{_P}last_drill_timestamp_seconds",
             "When the last good drill began; 0: there was none",
@@ -125,15 +144,12 @@ class Metrics:
         self.drill_rpo = Gauge(
             f"{_P}drill_rpo_seconds", "How much was lost, in the last good drill", registry=r
         )
-        self.quarantined = Counter(f"{_P}quarantined_total", "Events kept raw", registry=r)
         self.detector_keys = Gauge(f"{_P}detector_keys", "Keys the detector holds", registry=r)
         self.detector_evictions = Counter(f"{_P}detector_evictions_total", "Keys it had to drop", registry=r)
         self.alerts = Counter(f"{_P}alerts_total", "Alerts opened", ["severity"], registry=r)
         self.alert_failures = Counter(
             f"{_P}alert_delivery_failures_total", "Deliveries of an alert that failed", ["sink"], registry=r
         )
-        self.build = Gauge(f"{_P}build_info", "1, with the version", ["version"], registry=r)
-        self.build.labels(__version__).set(1)
 
     def text(self) -> bytes:
         """The exposition format, with the process's own figures."""

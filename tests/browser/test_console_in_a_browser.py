@@ -228,7 +228,9 @@ def test_sql_runs_shows_rows_and_refuses_to_write(browser: Any, place: Place) ->
         tab.page.get_by_role("cell", name="Opportunity").wait_for()
         tab.page.get_by_label("SQL").fill("DROP TABLE store.changes")
         tab.page.get_by_role("button", name=re.compile("^Run")).click()
-        tab.page.get_by_role("alert").wait_for()
+        refusal = tab.page.get_by_role("alert")
+        refusal.wait_for()
+        assert "SELECT" in refusal.inner_text()
 
 
 def test_without_a_token_there_is_a_door_and_no_data(browser: Any, place: Place) -> None:
@@ -241,6 +243,7 @@ def test_without_a_token_there_is_a_door_and_no_data(browser: Any, place: Place)
     page.get_by_label("Token").fill(place.token)
     page.get_by_role("button", name="Enter").click()
     page.get_by_role("heading", name="Incidents").wait_for()
+    assert place.token not in page.url
     context.close()
 
 
@@ -249,6 +252,7 @@ def test_pages_are_reached_by_keys(browser: Any, place: Place) -> None:
         for key, heading in (("2", "Incidents"), ("6", "Trust"), ("7", "SQL"), ("1", "Now")):
             tab.page.locator("body").press(key)
             tab.page.get_by_role("heading", name=heading, exact=True).wait_for()
+            assert tab.page.title().startswith(heading)
 
 
 @pytest.fixture(scope="module")

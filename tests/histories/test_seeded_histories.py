@@ -219,7 +219,7 @@ class History:
         return answers
 
 
-def check(history: History, answers: list[list[tuple[Any, ...]]]) -> None:
+def check_promise(history: History, answers: list[list[tuple[Any, ...]]]) -> None:
     changes, kept_raw, values, lost = answers
     pairs = [(event_id, record_id) for _, event_id, record_id in changes]
     expected = [p for p in history.published if p[0] not in history.unreadable and p not in history.gone]
@@ -250,7 +250,7 @@ async def test_whatever_happens_nothing_is_lost_doubled_or_silent(
     history = History(seed, tmp_path)
     await history.record()
     answers = await asyncio.to_thread(history.keep)
-    check(history, answers)
+    check_promise(history, answers)
 
 
 async def test_the_check_bites_when_repeats_are_not_dropped(
@@ -263,7 +263,7 @@ async def test_the_check_bites_when_repeats_are_not_dropped(
         history.folder.mkdir()
         await history.record()
         try:
-            check(history, await asyncio.to_thread(history.keep))
+            check_promise(history, await asyncio.to_thread(history.keep))
         except AssertionError as error:
             found = str(error)
             break

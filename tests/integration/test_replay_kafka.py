@@ -33,7 +33,7 @@ KAFKA = "3.9.1"
 BRING_S = 300
 CHANGES = 400
 
-POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+POM = f"""<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>test</groupId><artifactId>unwrap</artifactId><version>1</version>
   <dependencies>

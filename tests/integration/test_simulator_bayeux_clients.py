@@ -27,7 +27,7 @@ RUN_S = 90
 
 pytestmark = pytest.mark.slow
 
-POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+POM = f"""<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>test</groupId><artifactId>bayeux-client</artifactId><version>1</version>
   <dependencies>

@@ -66,9 +66,9 @@ def test_the_state_at_fifty_random_cuts_is_the_orgs_with_every_knob_on(tmp_path:
             expected = org.pairs()
             until("the journal has it all", lambda: len(recorder.held()) >= len(expected))
             until("nothing is left to read again", lambda: _all_jobs_ended(recorder))
-            _cuts_are_true(org, recorder, draw, CUTS // 2)
-            _times_are_true(org, recorder, draw, CUTS - CUTS // 2, read_at + SETTLED_MS)
-            _before_anything_is_unknown(recorder)
+            check_cuts(org, recorder, draw, CUTS // 2)
+            check_times(org, recorder, draw, CUTS - CUTS // 2, read_at + SETTLED_MS)
+            check_before_anything(recorder)
         finally:
             recorder.stop()
 
@@ -80,7 +80,7 @@ def _all_jobs_ended(recorder: Running) -> bool:
     return bool(open_needs[0][0] == 0)
 
 
-def _cuts_are_true(org: Org, recorder: Running, draw: random.Random, count: int) -> None:
+def check_cuts(org: Org, recorder: Running, draw: random.Random, count: int) -> None:
     """`--before` a change: the truth after the change that was committed just before it."""
     index = {(c["event_id"], c["record_id"]): c["index"] for c in org.get("/simulator/truth/changes")}
     streamed = recorder.sql(
@@ -92,10 +92,10 @@ def _cuts_are_true(org: Org, recorder: Running, draw: random.Random, count: int)
         held, _ = states(recorder, entity, before=str(seq))
         at_index = index[event_id, record_id] - 1
         shares.append(claims_are_true(held, truth(org, entity, f"at_index={at_index}")))
-    _most_is_known(shares)
+    check_most_is_known(shares)
 
 
-def _times_are_true(org: Org, recorder: Running, draw: random.Random, count: int, earliest_ms: int) -> None:
+def check_times(org: Org, recorder: Running, draw: random.Random, count: int, earliest_ms: int) -> None:
     [[newest_ms]] = recorder.sql("SELECT epoch_ms(max(effective_at)) FROM changes WHERE source = 'pubsub'")
     assert newest_ms > earliest_ms
     shares = []
@@ -106,17 +106,17 @@ def _times_are_true(org: Org, recorder: Running, draw: random.Random, count: int
         held, answer = states(recorder, entity, at=at)
         assert answer["known_since"] is not None
         shares.append(claims_are_true(held, truth(org, entity, f"at_ms={at_ms}")))
-    _most_is_known(shares)
+    check_most_is_known(shares)
 
 
-def _most_is_known(shares: list[tuple[int, int]]) -> None:
+def check_most_is_known(shares: list[tuple[int, int]]) -> None:
     """Saying nothing would be true as well: what is not hit by a gap has to be known; gaps hide the rest until they are read again."""
     complete, total = map(sum, zip(*shares, strict=True))
     assert total > 1_000
     assert complete >= 0.75 * total, (complete, total)
 
 
-def _before_anything_is_unknown(recorder: Running) -> None:
+def check_before_anything(recorder: Running) -> None:
     held, answer = states(recorder, "Account", at="2001-01-01T00:00:00Z")
     assert not answer["complete"]
     assert all(row["status"] == "unknown" and not row["fields"] for row in held.values())
