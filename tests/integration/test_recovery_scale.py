@@ -35,7 +35,8 @@ def test_a_large_incident_is_planned_and_applied_with_the_calls_the_plan_says(tm
         applied_s = time.monotonic() - began_s
         assert done["state"] == "applied", done
         assert done["counts"]["results"] == {"restored": RECORDS}
-        assert abs(done["counts"]["calls"] - plan["api_calls"]) <= max(2, plan["api_calls"] * 0.05)
+        polls = 3 * plan["bulk_jobs"]  # how often a job is looked at depends on the org
+        assert abs(done["counts"]["calls"] - plan["api_calls"]) <= max(2 + polls, plan["api_calls"] * 0.05)
         peak_mb = _peak_mb(one.run.process.pid)
         print(
             f"\n{RECORDS:,} records: plan {planned_s:.1f} s with {plan['planning_calls']} calls; apply {applied_s:.1f} s "
