@@ -15,10 +15,8 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +30,16 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cdc.errors import SettingsError
+from cdc.settings_values import (
+    Address,
+    Duration,
+    HttpsUrl,
+    Texts,
+    are_networks,
+    duration_s,
+    is_duration,
+    is_loopback,
+)
 
 ENVIRONMENT_PREFIX = "CDC__"
 DEFAULT_FILE = "cdc.toml"
@@ -104,72 +112,6 @@ def _environment_value(text: str) -> Any:
 
 
 # -- kinds of values ----------------------------------------------------------------------------------------
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration_s(text: str) -> float:
-    """`90s`, `5m`, `14d` in seconds. Errors: ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text.strip())
-    if not match:
-        raise ValueError("is not a duration; write a number and a unit, like 90s, 5m, 12h or 14d")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def _is_duration(text: str) -> str:
-    duration_s(text)
-    return text
-
-
-def is_loopback(host: str) -> bool:
-    """True for `localhost` and addresses of the loopback range; no name is looked up."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_https(text: str) -> str:
-    if not text:
-        return text
-    parts = urlsplit(text)
-    if parts.scheme == "https" and parts.hostname:
-        return text.rstrip("/")
-    if parts.scheme == "http" and parts.hostname and is_loopback(parts.hostname):
-        return text.rstrip("/")
-    raise ValueError("must be an https:// address; http:// only for a loopback address")
-
-
-def _is_address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT, like 127.0.0.1:8484")
-    return text
-
-
-def _are_networks(items: list[str]) -> list[str]:
-    for item in items:
-        try:
-            ip_network(item)
-        except ValueError as error:
-            raise ValueError(f"{item!r} is not a network like 10.1.0.0/16") from error
-    return items
-
-
-def _not_in_this_version(value: Any) -> Any:
-    if value:
-        raise ValueError("is not in this version: leave it empty")
-    return value
-
-
-Duration = Annotated[str, AfterValidator(_is_duration)]
-HttpsUrl = Annotated[str, AfterValidator(_is_https)]
-Address = Annotated[str, AfterValidator(_is_address)]
-Texts = list[str]
-Later = Annotated[str, AfterValidator(_not_in_this_version)]
-LaterTexts = Annotated[list[str], AfterValidator(_not_in_this_version)]
 
 
 class Section(BaseModel):
@@ -400,7 +342,7 @@ class SandboxSettings(_Credentials):
 class DrillSettings(Section):
     """Rehearsals on a schedule."""
 
-    every: Annotated[str, AfterValidator(lambda text: _is_duration(text) if text else text)] = Field(
+    every: Annotated[str, AfterValidator(lambda text: is_duration(text) if text else text)] = Field(
         "", description="how often `cdc run` drills, like 30d; empty: never by itself"
     )
     on: Literal["simulated", "sandbox"] = Field(
@@ -446,7 +388,7 @@ class AlertsSettings(Section):
     )
     webhook_url: HttpsUrl = Field("", description="https address that gets each alert as JSON, signed")
     webhook_secret_file: str = Field("", description="key of the webhook's HMAC-SHA256")
-    webhook_networks: Annotated[Texts, AfterValidator(_are_networks)] = Field(
+    webhook_networks: Annotated[Texts, AfterValidator(are_networks)] = Field(
         [], description="private ranges the webhook may reach"
     )
     positions: str = Field(

@@ -24,7 +24,8 @@ from cdc.ports.log import Log
 from cdc.ports.source import Start
 from cdc.recover import definitions as recover_sql
 from cdc.roles.forgetting import forgetting
-from cdc.settings import SalesforceSettings, Settings, duration_s
+from cdc.settings import SalesforceSettings, Settings
+from cdc.settings_values import duration_s
 from connectors.salesforce.budget import CallBudget
 from connectors.salesforce.grants import AuthMethod, Credentials
 from connectors.salesforce.pubsub import PubSubOptions, PubSubSource

@@ -11,7 +11,8 @@ from typing import Any
 from cdc.logs import Event, logger
 from cdc.ports.clock import Clock
 from cdc.recover.statements import sql
-from cdc.settings import Settings, duration_s
+from cdc.settings import Settings
+from cdc.settings_values import duration_s
 
 LOOK_EVERY_S = 60.0
 

@@ -17,7 +17,8 @@ from cdc.recover.ledger import Ledger
 from cdc.recover.plan import PlanOptions
 from cdc.recover.recovery import Connected, Recovery
 from cdc.roles.build import make_log, make_session
-from cdc.settings import RestoreSettings, SalesforceSettings, SandboxSettings, Settings, duration_s
+from cdc.settings import RestoreSettings, SalesforceSettings, SandboxSettings, Settings
+from cdc.settings_values import duration_s
 from connectors.salesforce.query import SalesforceOrg
 from connectors.salesforce.writing import SalesforceWriter
 

@@ -12,7 +12,8 @@ from cdc.ports.log import LogRecord
 from cdc.roles.verification import Verification
 from cdc.roles.verified import Depth
 from cdc.serve.questions import QUESTIONS
-from cdc.settings import Settings, duration_s
+from cdc.settings import Settings
+from cdc.settings_values import duration_s
 
 if TYPE_CHECKING:
     from cdc.capture.recorder import Recorder

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cdc.errors import SettingsError
-from cdc.settings import is_loopback
+from cdc.settings_values import is_loopback
 
 
 def checked_url(url: str, key: str) -> str:

@@ -16,7 +16,8 @@ from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
 from cdc.roles.build import kafka_options
 from cdc.roles.doctor.finding import FAIL, PASS, WARN, Finding
-from cdc.settings import Settings, duration_s
+from cdc.settings import Settings
+from cdc.settings_values import duration_s
 
 TIMEOUT_S = 10.0
 BUS_RETENTION_MS = 72 * 3_600_000

@@ -1,0 +1,76 @@
+"""What the value of a setting may be: durations, addresses, networks. Each error says what is allowed."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration_s(text: str) -> float:
+    """`90s`, `5m`, `14d` in seconds. Errors: ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text.strip())
+    if not match:
+        raise ValueError("is not a duration; write a number and a unit, like 90s, 5m, 12h or 14d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def is_duration(text: str) -> str:
+    duration_s(text)
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    """True for `localhost` and addresses of the loopback range; no name is looked up."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_https(text: str) -> str:
+    if not text:
+        return text
+    parts = urlsplit(text)
+    if parts.scheme == "https" and parts.hostname:
+        return text.rstrip("/")
+    if parts.scheme == "http" and parts.hostname and is_loopback(parts.hostname):
+        return text.rstrip("/")
+    raise ValueError("must be an https:// address; http:// only for a loopback address")
+
+
+def is_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, like 127.0.0.1:8484")
+    return text
+
+
+def are_networks(items: list[str]) -> list[str]:
+    for item in items:
+        try:
+            ip_network(item)
+        except ValueError as error:
+            raise ValueError(f"{item!r} is not a network like 10.1.0.0/16") from error
+    return items
+
+
+def not_in_this_version(value: Any) -> Any:
+    if value:
+        raise ValueError("is not in this version: leave it empty")
+    return value
+
+
+Duration = Annotated[str, AfterValidator(is_duration)]
+HttpsUrl = Annotated[str, AfterValidator(is_https)]
+Address = Annotated[str, AfterValidator(is_address)]
+Texts = list[str]
+Later = Annotated[str, AfterValidator(not_in_this_version)]
+LaterTexts = Annotated[list[str], AfterValidator(not_in_this_version)]
