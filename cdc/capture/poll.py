@@ -27,7 +27,7 @@ from cdc.capture.scan import IDS_PER_READ_MAX, query_fields
 from cdc.capture.writer import LIVE, Control, Rows
 from cdc.change.names import change_topic
 from cdc.change.order import READ_MARGIN_MS
-from cdc.errors import BadArgument, NotFound, RetryLater
+from cdc.errors import AuthRefused, BadArgument, NotFound, RetryLater
 from cdc.logs import Event
 from cdc.ports.log import ChannelPosition, LogRecord
 from cdc.ports.org import EntityDescription, Page
@@ -73,7 +73,8 @@ class Poller:
                 except RetryLater as error:
                     self._due_s[entity] = now + self._backoff.pause_s(error.retry_after_s)
                     self.recorder.org_logger.warning(Event.POLL_FAILED, entity=entity, error=error.sentence())
-                except (BadArgument, NotFound) as error:
+                except (BadArgument, NotFound, AuthRefused) as error:  # the stream goes on without it
+                    self.recorder.troubles.note(error)
                     self.recorder.org_logger.warning(Event.POLL_FAILED, entity=entity, error=error.sentence())
             await clock.sleep(LOOK_EVERY_S)
 

@@ -21,7 +21,15 @@ from cdc.log.embedded import EmbeddedLog
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
 from cdc.ports.log import ChannelPosition, Checkpoint, LogRecord, Positions
-from cdc.ports.org import ChannelMember, EntityDescription, FieldDescription, Limits, Page, RowState
+from cdc.ports.org import (
+    ChannelMember,
+    Deletions,
+    EntityDescription,
+    FieldDescription,
+    Limits,
+    Page,
+    RowState,
+)
 from cdc.ports.source import Delivery, SourceEvent, Start
 from cdc.ports.types import Millis, RecordId, ReplayId, SchemaId
 from connectors.scripted import ScriptedSource
@@ -143,6 +151,14 @@ class Org:
 
     def row_state(self, description: EntityDescription, row: Mapping[str, Any]) -> RowState:
         return RowState(RecordId(row["Id"]), {})
+
+    async def deleted(self, entity: str, start: Millis, end: Millis) -> Deletions:
+        self._fail("deleted")
+        return Deletions({}, start, end, self.time())
+
+    async def record_counts(self, entities: Sequence[str]) -> Mapping[str, int]:
+        self._fail("record_counts")
+        return dict.fromkeys(entities, 0)
 
     async def limits(self) -> Limits:
         self._fail("limits")
