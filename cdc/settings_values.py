@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address, ip_network
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
@@ -62,15 +62,7 @@ def are_networks(items: list[str]) -> list[str]:
     return items
 
 
-def not_in_this_version(value: Any) -> Any:
-    if value:
-        raise ValueError("is not in this version: leave it empty")
-    return value
-
-
 Duration = Annotated[str, AfterValidator(is_duration)]
 HttpsUrl = Annotated[str, AfterValidator(is_https)]
 Address = Annotated[str, AfterValidator(is_address)]
 Texts = list[str]
-Later = Annotated[str, AfterValidator(not_in_this_version)]
-LaterTexts = Annotated[list[str], AfterValidator(not_in_this_version)]
