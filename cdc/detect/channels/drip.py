@@ -73,6 +73,7 @@ class Drip:
         ids = Distinct(risen.sum.records.ids_max)
         ids.merge(risen.sum.records)
         total.add(risen.cell.entity, risen.cell.kind, ids, named)
+        total.kinds = {risen.cell.kind: max(risen.sum.writes, len(ids))}  # beyond the users that are named
         return total
 
     def targets(self, risen: Risen, names: list[str]) -> list[dict[str, Any]]:
