@@ -9,6 +9,7 @@ from typing import Any
 from cdc.errors import OrgUnavailable
 from cdc.ports.org import (
     BulkProgress,
+    BulkState,
     ChannelMember,
     EntityDescription,
     FieldDescription,
@@ -45,6 +46,14 @@ ACCOUNT = EntityDescription(
 
 
 @dataclass(slots=True)
+class _Job:
+    kind: WriteKind
+    records: list[RecordWrite]
+    state: BulkState = BulkState.OPEN
+    results: list[WriteResult] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class SmallOrg:
     """`cut_at`: the number of the call at which everything ends; `after`: only once that call has done its work."""
 
@@ -56,6 +65,7 @@ class SmallOrg:
     fail_at: int = 0
     calls: int = 0
     refused: Mapping[str, WriteError] = field(default_factory=dict)
+    jobs: dict[str, _Job] = field(default_factory=dict)
 
     def _call(self, *, done: bool) -> None:
         if not done:
@@ -137,23 +147,31 @@ class SmallOrg:
         return Written(tuple(WriteResult(i, True) for i in ids), NOW)
 
     async def open_bulk_write(
-        self,
-        kind: WriteKind,
-        entity: str,
-        records: Iterable[RecordWrite],
-        options: WriteOptions = DEFAULTS,
+        self, kind: WriteKind, entity: str, records: Iterable[RecordWrite], options: WriteOptions = DEFAULTS
     ) -> str:
-        raise AssertionError("no jobs here")
+        self._call(done=False)
+        job_id = f"750{len(self.jobs):012d}AAA"
+        self.jobs[job_id] = _Job(kind, list(records))
+        self._call(done=True)
+        return job_id
 
     async def run_bulk_write(self, job_id: str) -> None:
-        raise AssertionError("no jobs here")
+        self._call(done=False)
+        job = self.jobs[job_id]
+        if job.state is BulkState.OPEN:
+            job.state = BulkState.COMPLETE
+            job.results = [self._one(job.kind, one) for one in job.records]
+        self._call(done=True)
 
     async def bulk_write_progress(self, job_id: str) -> BulkProgress:
-        raise AssertionError("no jobs here")
+        self._call(done=False)
+        return BulkProgress(job_id, self.jobs[job_id].state, len(self.jobs[job_id].results), 0, "", NOW)
 
     async def bulk_results(self, job_id: str) -> AsyncIterator[WriteResult]:
-        raise AssertionError("no jobs here")
-        yield
+        self._call(done=False)
+        for one in reversed(self.jobs[job_id].results):  # a job's results come in no order
+            yield one
 
     async def abort_bulk_write(self, job_id: str) -> None:
-        raise AssertionError("no jobs here")
+        self._call(done=False)
+        self.jobs[job_id].state = BulkState.ABORTED
