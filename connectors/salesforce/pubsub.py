@@ -240,7 +240,11 @@ class _Stream:
         # up once, and the tuple made without the class's own constructor.
         new = tuple.__new__
         events = [
-            new(SourceEvent, (inner.id, outer.replay_id, inner.schema_id, inner.payload))
+            # An event without an id is known by its place: else two of one record would be taken for a repeat.
+            new(
+                SourceEvent,
+                (inner.id or outer.replay_id.hex(), outer.replay_id, inner.schema_id, inner.payload),
+            )
             for outer in response.events
             for inner in (outer.event,)
         ]

@@ -123,6 +123,44 @@ async def test_never_more_than_100_events_are_owed() -> None:
     assert bus.owed_most <= 100
 
 
+async def test_events_without_an_id_are_told_apart_by_their_place() -> None:
+    bus = Bus()
+    async with subscribed(bus) as source:
+        await bus.publish(TOPIC, *(("", *rest) for _, *rest in rows(1, 3)))  # type: ignore[arg-type]
+        events = (await step(source.deliveries(TOPIC, Start.EARLIEST))).events
+    assert len({event.event_id for event in events}) == 3
+
+
+async def test_a_service_that_cannot_look_topics_up_leaves_it_to_the_subscription() -> None:
+    class Without(Bus):
+        async def GetTopic(self, request: pb.TopicRequest, context: Any) -> pb.TopicInfo:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+            raise AssertionError("abort raises")
+
+    bus = Without()
+    async with subscribed(bus) as source:
+        await bus.publish(TOPIC, *rows(1, 1))
+        assert len((await step(source.deliveries(TOPIC, Start.EARLIEST))).events) == 1
+
+
+async def test_credit_that_the_service_has_forgotten_is_asked_for_again_when_it_says_so() -> None:
+    class Forgetful(Bus):
+        async def Subscribe(self, requests: Any, context: Any) -> Any:
+            first = await anext(requests)
+            self.fetches[first.topic_name].append(first)
+            yield pb.FetchResponse(latest_replay_id=b"1" * 10, pending_num_requested=100)
+            yield pb.FetchResponse(latest_replay_id=b"2" * 10, pending_num_requested=0)
+            self.fetches[first.topic_name].append(await anext(requests))
+            yield pb.FetchResponse(latest_replay_id=b"3" * 10, pending_num_requested=100)
+
+    bus = Forgetful()
+    async with subscribed(bus) as source:
+        stream = source.deliveries(TOPIC, Start.EARLIEST)
+        for place in (b"1", b"2", b"3"):
+            assert (await step(stream)).position == place * 10
+    assert [request.num_requested for request in bus.fetches[TOPIC]] == [100, 100]
+
+
 async def test_a_caller_that_stops_taking_stops_the_flow() -> None:
     bus = Bus()
     async with subscribed(bus) as source:
