@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cdc.change.masking import Masked
 from cdc.errors import CdcError, RetryLater
 from cdc.ports.clock import Clock
 from cdc.ports.org import EntityDescription, Org
@@ -39,11 +40,12 @@ PASSING = frozenset({"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "BULK_JOB_FAILE
 class ApplyOptions:
     """`settle_s`: how long a request of a killed run may still be at work in the org, before records are read
     again. `calls_per_minute` 0: as fast as the org answers. `key_field` carries the plan's key on records made
-    anew, where the entity has it."""
+    anew, where the entity has it. Values of `masked` fields are not told in what became of a record."""
 
     settle_s: float = 5.0
     calls_per_minute: int = 0
     key_field: str = ""
+    masked: Masked = field(default_factory=Masked)
 
 
 @dataclass(slots=True)
@@ -255,7 +257,7 @@ class Apply:
             if held is None or item.record_id in deleted:
                 results.append(Result(item.record_id, "gone", "the record is not there any more"))
                 continue
-            values, moved = _to_write(item, held)
+            values, moved = _to_write(item, held, lambda path: self.options.masked.hides(batch.entity, path))
             if moved:
                 conflicts[item.record_id] = moved
             if values:
@@ -359,7 +361,9 @@ class Apply:
             return
 
 
-def _to_write(item: Item, held: Mapping[str, str | None]) -> tuple[dict[str, str | None], str]:
+def _to_write(
+    item: Item, held: Mapping[str, str | None], hides: Callable[[str], bool]
+) -> tuple[dict[str, str | None], str]:
     """Fields that still hold the bad value, and a sentence on those that hold neither."""
     values: dict[str, str | None] = {}
     moved: list[str] = []
@@ -370,6 +374,8 @@ def _to_write(item: Item, held: Mapping[str, str | None]) -> tuple[dict[str, str
             continue
         elif held[path] == wanted.now:
             values[path] = wanted.before
+        elif hides(path):
+            moved.append(f"{path} holds another value since the plan: left alone")
         else:
             moved.append(f"{path} holds {held[path]!r} since the plan, not {wanted.now!r}: left alone")
     return values, "; ".join(moved)

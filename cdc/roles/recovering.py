@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cdc.change.masking import Masked
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
 from cdc.ports.log import Log, LogRecord
@@ -61,6 +62,7 @@ def make_recovery(
             settle_s=duration_s(restore.settle),
             calls_per_minute=restore.calls_per_minute,
             key_field=restore.key_field,
+            masked=Masked(settings.privacy.masked),
         ),
     )
 

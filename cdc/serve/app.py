@@ -212,7 +212,15 @@ def _progress(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
         if door.recovery is None:
             return problem(404, "Not Found", "nothing long runs in this process")
-        return web.json_response(door.recovery.progress(request.match_info["name"]))
+        work = door.recovery.progress(request.match_info["name"])
+        if door.masked and request[ROLE] < Role.OPERATOR:
+            work["answer"] = {
+                name: [door.masked.row(one, None) for one in part]
+                if isinstance(part, list) and all(isinstance(one, dict) for one in part)
+                else part
+                for name, part in work["answer"].items()
+            }
+        return web.json_response(work)
 
     return handler
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cdc.change.masking import Masked
 from cdc.journal.control import Told
 from cdc.journal.recovery import write_recovery
 from cdc.ports.log import LogRecord
@@ -80,12 +81,12 @@ def plan(folder: Path, bulk_from: int = 1000) -> Plan:
     return save_plan(folder, table, {"restore_id": "r-1", "options": {"bulk_from": bulk_from}})
 
 
-async def run(story: Story, of: Plan, small: SmallOrg) -> Restore:
+async def run(story: Story, of: Plan, small: SmallOrg, *masked: str) -> Restore:
     """One run of `cdc restore apply`, from what the journal holds."""
     book = ledger(story)
     with book.reader() as reader:
         held = restore_of(reader, "r-1")
-    options = ApplyOptions(settle_s=0.001)
+    options = ApplyOptions(settle_s=0.001, masked=Masked(masked))
     return await Apply(of, held.next(), small, small, book, options, user_id=USER).run()
 
 
@@ -150,6 +151,17 @@ async def test_a_value_that_moved_since_the_plan_is_left_alone_and_told(tmp_path
         "SELECT result, error FROM restore_records WHERE record_id = ?", [BAD[0]]
     ).fetchone()
     assert told == ("conflict", "Site holds 'by hand' since the plan, not 'wrong': left alone")
+
+
+async def test_the_value_of_a_masked_field_is_not_told(tmp_path: Path) -> None:
+    of = plan(tmp_path)
+    small, story = org(), planned(of)
+    small.records[BAD[0]]["Site"] = "by hand"
+    await run(story, of, small, "Account.Site")
+    told = story.connection.execute(
+        "SELECT error FROM restore_records WHERE record_id = ?", [BAD[0]]
+    ).fetchone()
+    assert told == ("Site holds another value since the plan: left alone",)
 
 
 async def test_a_refused_record_keeps_the_orgs_reason_and_is_tried_again_by_the_next_run(
