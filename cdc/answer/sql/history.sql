@@ -12,9 +12,7 @@ breaks AS (SELECT DISTINCT key FROM items WHERE breaks),
 recorded AS (
     FROM store.changes WHERE entity = e AND record_id = r
     UNION ALL
-    FROM store.changes s
-    WHERE s.entity = e AND s.record_id IN (SELECT b.record_id FROM store.broad_changes b WHERE b.entity = e)
-      AND s.record_id <> r AND (s.kind = 'GAP_OVERFLOW' OR contains(s.record_id, '*'))
+    FROM store.broad_changes WHERE entity = e AND record_id <> r
 ),
 changes AS (
     SELECT

@@ -15,6 +15,13 @@ WITH ranged AS (
         *,
         CASE WHEN was_lost THEN answer.read_margin() ELSE 2 * answer.read_margin() END AS slack
     FROM answer.stretches(e)
+),
+-- Those of the ordinals asked about that are held: looked up by number, since building a set of all of them is not.
+held AS (
+    SELECT s.seq
+    FROM (SELECT DISTINCT to_ordinal FROM ranged WHERE NOT was_lost AND to_ordinal IS NOT NULL) r
+    JOIN store.changes s ON s.seq = r.to_ordinal
+    WHERE s.fold_rank = 0
 )
 SELECT
     record_id, from_at, to_at, from_ordinal, to_ordinal,
@@ -26,5 +33,5 @@ FROM ranged
 WHERE CASE
     WHEN to_ordinal IS NULL THEN to_at IS NOT NULL AND (ended_lost OR NOT was_lost)
     WHEN was_lost THEN true
-    ELSE to_ordinal NOT IN (SELECT s.seq FROM store.changes s WHERE s.fold_rank = 0)
+    ELSE to_ordinal NOT IN (SELECT seq FROM held)
 END;

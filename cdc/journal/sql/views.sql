@@ -1,10 +1,8 @@
 -- Changes about every record of an entity: overflows and wildcard ids. Few, and asked for by every question.
 CREATE OR REPLACE VIEW store.broad_changes AS
-SELECT seq, entity, record_id, kind, effective_at
-FROM store.hot_changes
-WHERE kind = 'GAP_OVERFLOW' OR contains(record_id, '*')
-UNION ALL
-SELECT seq, entity, record_id, kind, effective_at FROM store.sealed_broad;
+FROM store.hot_changes WHERE kind = 'GAP_OVERFLOW' OR contains(record_id, '*')
+UNION ALL BY NAME
+SELECT * EXCLUDE (number) FROM store.sealed_broad;
 
 -- The channels that an entity's events came on.
 CREATE OR REPLACE VIEW store.entity_channels AS

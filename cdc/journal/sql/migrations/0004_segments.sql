@@ -25,14 +25,7 @@ CREATE TABLE store.seals (
 
 -- Changes about every record of an entity (overflows, wildcard ids) that are sealed: few, and asked for by
 -- every question, so that they are kept beside the segments too.
-CREATE TABLE store.sealed_broad (
-    number BIGINT NOT NULL,
-    seq BIGINT NOT NULL,
-    entity VARCHAR NOT NULL,
-    record_id VARCHAR NOT NULL,
-    kind store.kind NOT NULL,
-    effective_at TIMESTAMP NOT NULL
-);
+CREATE TABLE store.sealed_broad AS SELECT 0::BIGINT AS number, * FROM store.hot_changes LIMIT 0;
 
 -- What a segment holds of an entity.
 CREATE TABLE store.sealed_entities (
