@@ -19,6 +19,10 @@ from cdc.recover.statements import sql
 
 CLOSED = "closed"
 TITLE_CHARS_MAX = 120
+MARGIN_MS = 2_000
+"""Commit times may run backwards by a second or two, and an alert goes by their maximum so far."""
+ALL_ACTORS_SHARE = 0.99
+MOSTLY_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +98,15 @@ def of_alert(alert: Mapping[str, Any]) -> Incident:
     """What an alert means, as filters: its users through its programs, on its entities, in its time.
 
     Updates are meant if they touch a field the alert names; an update's other fields are meant with it. An
-    alert that is still open means whatever comes.
+    alert that is still open means whatever comes. An alert lists its largest actors: where they are not all of
+    them (many users, one automation), it is what was written that is meant, whoever wrote it.
     """
     entities = tuple(dict.fromkeys(t["entity"] for t in alert["targets"]))
+    are_all = sum(a["share"] for a in alert["actors"]) >= ALL_ACTORS_SHARE
     common = Filter(
-        from_at=alert["first_change_at"],
-        to_at=alert["last_change_at"] if alert["state"] == CLOSED else None,
-        users=tuple(dict.fromkeys(a["user_id"] for a in alert["actors"])),
+        from_at=alert["first_change_at"] - MARGIN_MS,
+        to_at=alert["last_change_at"] + MARGIN_MS if alert["state"] == CLOSED else None,
+        users=tuple(dict.fromkeys(a["user_id"] for a in alert["actors"])) if are_all else (),
         origins=tuple(dict.fromkeys(a["origin"] for a in alert["actors"])),
         clients=tuple(dict.fromkeys(a["client"] for a in alert["actors"])),
         entities=entities,
@@ -109,10 +115,12 @@ def of_alert(alert: Mapping[str, Any]) -> Incident:
     for kind in sorted(alert["kinds"]):
         if kind == "UPDATE":
             for entity in entities:
-                named = tuple(
-                    t["field"] for t in alert["targets"] if t["entity"] == entity and t.get("field")
+                targets = [t for t in alert["targets"] if t["entity"] == entity and t.get("field")]
+                named = tuple(t["field"] for t in targets)
+                values = () if are_all else _usual_values(targets)
+                include.append(
+                    replace(common, kinds=(kind,), entities=(entity,), touching=named, values=values)
                 )
-                include.append(replace(common, kinds=(kind,), entities=(entity,), touching=named))
         elif not kind.startswith("GAP_"):
             include.append(replace(common, kinds=(kind,)))
     return Incident(
@@ -121,6 +129,13 @@ def of_alert(alert: Mapping[str, Any]) -> Incident:
         scope=Scope(include=tuple(include)),
         opened_at=alert["decided_at"] or alert["first_change_at"],
         alert_id=alert["alert_id"],
+    )
+
+
+def _usual_values(targets: Sequence[Mapping[str, Any]]) -> tuple[str | None, ...]:
+    """What the alerted fields were mostly set to; nothing where they were set to many things."""
+    return tuple(
+        dict.fromkeys(v["value"] for t in targets for v in t["top_values"] if v["share"] >= MOSTLY_SHARE)
     )
 
 
