@@ -11,6 +11,7 @@ from cdc.answer.befores import ALERTS_MAX as BEFORES_MAX
 from cdc.answer.befores import with_befores
 from cdc.answer.covered import missing_rows, missing_sentence
 from cdc.answer.definitions import sql
+from cdc.change.setup_kinds import KIND_OF
 from cdc.errors import BadArgument
 
 ALERTS_DEFAULT = 20
@@ -30,7 +31,7 @@ def status(reader: Any, now: datetime | None = None) -> Answer:
     `now` is the wall clock, in UTC without a zone: it alone tells a quiet channel from a dead one.
     """
     moment = now or datetime.now(UTC).replace(tzinfo=None)
-    columns, rows = rows_of(reader.execute(sql("status"), {"now": moment}))
+    columns, rows = rows_of(reader.execute(sql("status"), {"now": moment, "setup": list(KIND_OF)}))
     reasons = [missing_sentence(*row) for row in missing_rows(reader)]
     reasons += [
         f"{name} is {state}" + (f": {detail}" if detail else "")

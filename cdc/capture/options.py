@@ -52,3 +52,4 @@ class CaptureOptions:
     bulk_from_rows: int = BULK_FROM_ROWS
     poll_entities: tuple[str, ...] = ()
     poll_interval_s: float = 300.0
+    setup_interval_s: float = 0.0  # 0: the set-up is not read

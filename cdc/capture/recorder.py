@@ -35,7 +35,9 @@ from cdc.capture.queue import Weight, WorkQueue
 from cdc.capture.records import KnownSchema, Prefix, single_object
 from cdc.capture.scan import Scanner
 from cdc.capture.scheduler import Scheduler
+from cdc.capture.setup import SetupPoller
 from cdc.capture.writer import Control, Item, Rows, Stands, Writer, Written
+from cdc.change.setup_kinds import KIND_OF
 from cdc.errors import LogUnavailable, RetryLater
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
@@ -43,7 +45,7 @@ from cdc.ports.clock import Clock
 from cdc.ports.log import Log
 from cdc.ports.org import Org, OrgBulk
 from cdc.ports.source import Delivery, Source
-from cdc.ports.types import Ordinal
+from cdc.ports.types import Ordinal, SchemaId
 from cdc.troubles import Troubles
 
 
@@ -131,6 +133,11 @@ class Recorder:
             *(asyncio.create_task(channel.run(), name=name) for name, channel in self.channels.items()),
             asyncio.create_task(self.scheduler.run(), name="scans"),
             asyncio.create_task(Poller(self).run(), name="polls"),
+            *(
+                [asyncio.create_task(SetupPoller(self).run(), name="setup")]
+                if self.options.setup_interval_s
+                else []
+            ),
             asyncio.create_task(self.org_clock.run(self), name="org-clock"),
             asyncio.create_task(self.members.run(), name="members"),
         ]
@@ -153,8 +160,11 @@ class Recorder:
 
     async def _switch_off(self, wanted: set[str]) -> None:
         """A channel no longer in the settings is not live any more, and says so."""
+        polled = {*self.options.poll_entities}
+        if self.options.setup_interval_s:
+            polled |= KIND_OF.keys()
         for name, position in list(self.writer.positions.channels.items()):
-            if name.startswith(POLLED) and name.removeprefix(POLLED) in self.options.poll_entities:
+            if name.startswith(POLLED) and name.removeprefix(POLLED) in polled:
                 continue
             if name not in wanted and position.standing != Standing.OFF:
                 trouble = "the channel is no longer in the settings: nothing of it is recorded."
@@ -171,6 +181,10 @@ class Recorder:
             await self._in_log_thread(read)
         except LogUnavailable as error:
             self.org_logger.warning(Event.LOG_RETRY, error=error.sentence(), step="remember")
+
+    async def kept(self, key: str) -> str | None:
+        """What the log holds under a key of its `schemas` topic. Errors: LogUnavailable."""
+        return await asyncio.to_thread(self.log.schema, SchemaId(key))
 
     async def framed(self, schema: EventSchema) -> KnownSchema:
         """The schema with the bytes before its bodies. Errors: Undecodable; LogUnavailable of a registry."""

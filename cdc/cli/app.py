@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from cdc import __version__
-from cdc.cli import config, doctor, handover, incident, keep, look, past, reads, recover, run, watch
+from cdc.cli import config, doctor, handover, incident, keep, look, past, reads, recover, run, setup, watch
 from cdc.cli.render import say
 from cdc.cli.state import options
 from cdc.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, CdcError
@@ -46,6 +46,7 @@ watch.add_to(app)
 keep.add_to(app)
 incident.add_to(app)
 recover.add_to(app)
+setup.add_to(app)
 config.add_to(app)
 doctor.add_to(app)
 

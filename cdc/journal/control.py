@@ -16,6 +16,8 @@ from cdc.ports.columns import Bad
 from cdc.ports.log import LogRecord
 
 DESCRIBE_PREFIX: Final = "describe/"
+SETUP_PREFIX: Final = "setup/"
+"""What capture remembers of the set-up read before; for nobody else."""
 TICK: Final = "tick"
 
 
@@ -92,6 +94,8 @@ def _told(record: LogRecord, schema: str) -> Told:
 
 
 def _read_schema(record: LogRecord, control: Control) -> None:
+    if record.key.startswith(SETUP_PREFIX):
+        return
     text = record.value.decode()
     if not record.key.startswith(DESCRIBE_PREFIX):
         control.schemas.append(SchemaText(record.key, text, record.ordinal, record.appended_at))

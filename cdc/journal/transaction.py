@@ -25,6 +25,7 @@ from cdc.journal.recovery import write_recovery
 from cdc.journal.rows import GAP_NAMES, NO_CHANNEL, Rows, by_channel, field_table, new_rows
 from cdc.journal.scans import Scans
 from cdc.journal.schemas import Schemas
+from cdc.journal.setup import write_setup
 from cdc.journal.state import ChannelState, Held, save
 from cdc.journal.statements import statement
 from cdc.journal.tables import registered
@@ -94,7 +95,8 @@ class BatchWriter:
         return rows
 
     def _consequences(self, rows: Rows) -> None:
-        """What the changes mean beyond themselves: fields that are null, holes, and holes closed."""
+        """What the changes mean beyond themselves: fields that are null, holes, holes closed, changes of set-up."""
+        write_setup(self._connection, self._org, rows)
         if _any_in(rows.kind, (Kind.CREATE, Kind.UNDELETE)):
             self._execute("insert_nulls", org=self._org)
         if pc.any(pc.is_in(rows.kind, GAP_NAMES)).as_py() or _has_wildcard(rows):

@@ -10,8 +10,8 @@ from cdc.log.kafka_partitions import KafkaPartitions, Partition
 from cdc.log.kafka_topics import KafkaTopics
 from cdc.log.topics import SCHEMAS
 
-CHANGING = "describe/"
-"""Keys under it get newer values; every other key is an immutable id."""
+CHANGING = ("describe/", "setup/")
+"""Keys under them get newer values; every other key is an immutable id."""
 
 
 class KafkaSchemas:

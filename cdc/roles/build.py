@@ -160,6 +160,7 @@ def capture_options(settings: Settings, owner: str) -> CaptureOptions:
         bulk_from_rows=s.bulk_from_records,
         poll_entities=tuple(settings.poll.entities),
         poll_interval_s=duration_s(settings.poll.interval),
+        setup_interval_s=duration_s(settings.poll.setup_interval),
     )
 
 

@@ -20,6 +20,9 @@ from cdc.answer.differences import GROUPS, diff
 from cdc.answer.overview import seals
 from cdc.answer.query import query_table
 from cdc.answer.rates import WAYS, rates
+from cdc.answer.setup_access import setup_access
+from cdc.answer.setup_diff import setup_diff
+from cdc.answer.setup_rows import setup_log, setup_state
 from cdc.answer.tables import arrow_table
 from cdc.answer.tree import tree
 from cdc.errors import BadArgument
@@ -339,6 +342,54 @@ QUESTIONS: dict[str, Question] = {
                 Parameter("place", "the ordinal they lie behind", kind="integer", required=True),
                 _LIMIT,
                 _CURSOR,
+            ),
+        ),
+        Question(
+            "setup",
+            "/api/v1/setup",
+            "Changes of the org's set-up, the newest first: when, who, what",
+            setup_log,
+            (
+                Parameter("since", "from this time on (ISO 8601, or -1d)"),
+                Parameter("until", "up to this time"),
+                Parameter("about", "only what has this in its name", argument="text"),
+                _LIMIT,
+                _CURSOR,
+            ),
+        ),
+        Question(
+            "setup_state",
+            "/api/v1/setup/state",
+            "The org's set-up as it was: permissions, roles, flows, triggers, rules",
+            setup_state,
+            (
+                Parameter("kind", "one kind, like PermissionSet or Flow"),
+                Parameter("about", "only what has this in its name", argument="text"),
+                _AT,
+                _BEFORE,
+                _LIMIT,
+                _CURSOR,
+            ),
+        ),
+        Question(
+            "setup_diff",
+            "/api/v1/setup/diff",
+            "What differs in the set-up between two times, line by line",
+            setup_diff,
+            (
+                *_BETWEEN[1:3],
+                Parameter("about", "only what has this in its name", argument="text"),
+            ),
+        ),
+        Question(
+            "setup_access",
+            "/api/v1/setup/access",
+            "Effective rights of a user, or who has rights over an object or field",
+            setup_access,
+            (
+                Parameter("about", "a user, an object, or a field like Account.Rating", required=True),
+                _AT,
+                Parameter("from", "only what was gained or lost since then", argument="from_time"),
             ),
         ),
         Question(

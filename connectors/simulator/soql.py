@@ -109,7 +109,7 @@ class _Parser:
         self._expect("SELECT")
         fields, aliases, children = self._select()
         self._expect("FROM")
-        entity = self._name()
+        entity = self._entity()
         if self._is_alias():
             self._next()
         where = self.condition() if self._accept("WHERE") else None
@@ -274,6 +274,13 @@ class _Parser:
             raise malformed(text)
         self._at += 1
         return kind, text
+
+    def _entity(self) -> str:
+        """Behind FROM the word `Group` is an object's name."""
+        if self._at < len(self._tokens) and self._tokens[self._at][1].upper() == "GROUP":
+            self._at += 1
+            return "Group"
+        return self._name()
 
     def _name(self) -> str:
         if self._at >= len(self._tokens):

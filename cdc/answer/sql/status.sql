@@ -1,6 +1,18 @@
 -- How far everything is, one row a part, in the terms a person asks in. $now is the wall clock, which tells a
 -- quiet channel (it speaks, and there is nothing to say) from a dead one (neither event nor keepalive for 300 s).
+-- $setup: the kinds of set-up, which are told in one row.
 WITH
+setup AS (
+    SELECT channel, substr(channel, 7) AS entity, passed_to
+    FROM store.channels
+    WHERE starts_with(channel, '/poll/') AND list_contains($setup, substr(channel, 7))
+),
+setup_rows AS (
+    SELECT s.entity, count(DISTINCT c.record_id) AS records
+    FROM setup s
+    LEFT JOIN store.changes c ON c.entity = s.entity AND c.source = 'setup'
+    GROUP BY s.entity
+),
 channels AS (
     SELECT
         channel, passed_to,
@@ -27,6 +39,7 @@ channels AS (
             END
         ) AS detail
     FROM store.channels
+    ANTI JOIN setup USING (channel)
 ),
 entities AS (
     SELECT
@@ -35,6 +48,7 @@ entities AS (
         count(DISTINCT record_id) AS records,
         max(committed_at) FILTER (fold_rank = 0) AS newest
     FROM store.changes
+    ANTI JOIN setup USING (entity)
     GROUP BY entity
 ),
 baselines AS (
@@ -93,6 +107,12 @@ FROM (
     SELECT 3, 'entity', entity, CASE WHEN finished_at IS NULL THEN 'no baseline' ELSE 'baseline taken' END, newest,
         records || ' records, ' || changes || ' changes'
     FROM entities LEFT JOIN baselines USING (entity)
+    UNION ALL
+    SELECT 3, 'setup', 'set-up of the org', 'polled', (SELECT min(passed_to) FROM setup),
+        count(*) || ' kinds, ' || sum(records) || ' records; a reading costs about '
+        || sum(greatest(1, ceil(records / 2000)))::BIGINT || ' API calls'
+    FROM setup_rows
+    HAVING count(*) > 0
     UNION ALL
     SELECT 4, 'job', job_id, state, started_at, detail
     FROM jobs

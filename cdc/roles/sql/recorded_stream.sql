@@ -9,5 +9,5 @@ LEFT JOIN (
     WHERE known
     GROUP BY seq
 ) AS f ON f.seq = c.seq
-WHERE c.committed_at <= $to
+WHERE c.committed_at <= $to AND c.source <> 'setup'
 ORDER BY c.seq

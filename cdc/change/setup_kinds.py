@@ -1,0 +1,162 @@
+"""Which parts of an org's set-up are recorded: entity names and columns as in the REST and Tooling APIs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+SETUP_TOPIC: Final = "setup"
+"""The topic their full states travel in; `entity` in the body says whose they are."""
+
+AUDIT_TRAIL: Final = "SetupAuditTrail"
+
+USER_PERMISSIONS: Final = (
+    "PermissionsModifyAllData",
+    "PermissionsViewAllData",
+    "PermissionsManageUsers",
+    "PermissionsAuthorApex",
+    "PermissionsCustomizeApplication",
+    "PermissionsViewSetup",
+    "PermissionsApiEnabled",
+    "PermissionsBulkApiHardDelete",
+)
+"""Rights over the whole org that are worth an alarm; a permission set has hundreds."""
+
+OBJECT_PERMISSIONS: Final = (
+    "PermissionsRead",
+    "PermissionsCreate",
+    "PermissionsEdit",
+    "PermissionsDelete",
+    "PermissionsViewAllRecords",
+    "PermissionsModifyAllRecords",
+)
+FIELD_PERMISSIONS: Final = ("PermissionsRead", "PermissionsEdit")
+
+_CHANGED = ("LastModifiedDate", "LastModifiedById")
+
+
+@dataclass(frozen=True, slots=True)
+class SetupKind:
+    """`name_column` is what people call it by; `source_column` is asked for row by row; `body_column` is text."""
+
+    name: str
+    columns: tuple[str, ...]
+    name_column: str = "Name"
+    tooling: bool = False
+    source_column: str = ""
+    body_column: str = ""
+    folder: str = ""
+    suffix: str = ""
+
+    @property
+    def text_column(self) -> str:
+        """Where its source lies, if it has one."""
+        return self.source_column or self.body_column
+
+
+SETUP_KINDS: Final = (
+    SetupKind(
+        AUDIT_TRAIL,
+        ("Id", "Action", "Section", "Display", "CreatedDate", "CreatedById"),
+        name_column="Display",
+    ),
+    SetupKind(
+        "User", ("Id", "Username", "IsActive", "ProfileId", "UserRoleId", "UserType"), name_column="Username"
+    ),
+    SetupKind("Profile", ("Id", "Name", "UserType", *_CHANGED)),
+    SetupKind(
+        "PermissionSet",
+        ("Id", "Name", "Label", "IsOwnedByProfile", "ProfileId", "Type", *USER_PERMISSIONS, *_CHANGED),
+    ),
+    SetupKind(
+        "PermissionSetGroup",
+        ("Id", "DeveloperName", "MasterLabel", "Status", *_CHANGED),
+        name_column="DeveloperName",
+    ),
+    SetupKind(
+        "PermissionSetGroupComponent",
+        ("Id", "PermissionSetGroupId", "PermissionSetId"),
+        name_column="PermissionSetId",
+    ),
+    SetupKind(
+        "MutingPermissionSet",
+        ("Id", "DeveloperName", "MasterLabel", *USER_PERMISSIONS, *_CHANGED),
+        name_column="DeveloperName",
+    ),
+    SetupKind(
+        "ObjectPermissions", ("Id", "ParentId", "SobjectType", *OBJECT_PERMISSIONS), name_column="SobjectType"
+    ),
+    SetupKind(
+        "FieldPermissions",
+        ("Id", "ParentId", "SobjectType", "Field", *FIELD_PERMISSIONS),
+        name_column="Field",
+    ),
+    SetupKind(
+        "PermissionSetAssignment",
+        ("Id", "AssigneeId", "PermissionSetId", "PermissionSetGroupId", "ExpirationDate"),
+        name_column="AssigneeId",
+    ),
+    SetupKind("UserRole", ("Id", "Name", "DeveloperName", "ParentRoleId", *_CHANGED)),
+    SetupKind("Group", ("Id", "Name", "DeveloperName", "Type", "RelatedId", *_CHANGED)),
+    SetupKind("GroupMember", ("Id", "GroupId", "UserOrGroupId"), name_column="UserOrGroupId"),
+    SetupKind(
+        "FlowDefinition",
+        ("Id", "DeveloperName", "MasterLabel", "ActiveVersionId", "LatestVersionId", *_CHANGED),
+        name_column="DeveloperName",
+        tooling=True,
+    ),
+    SetupKind(
+        "Flow",
+        (
+            "Id",
+            "DefinitionId",
+            "Definition.DeveloperName",
+            "MasterLabel",
+            "VersionNumber",
+            "Status",
+            "ProcessType",
+            *_CHANGED,
+        ),
+        name_column="Definition.DeveloperName",
+        tooling=True,
+        source_column="Metadata",
+        folder="flows",
+        suffix=".flow-meta.xml",
+    ),
+    SetupKind(
+        "ApexTrigger",
+        ("Id", "Name", "TableEnumOrId", "Status", "ApiVersion", "Body", *_CHANGED),
+        tooling=True,
+        body_column="Body",
+        folder="triggers",
+        suffix=".trigger",
+    ),
+    SetupKind(
+        "ApexClass",
+        ("Id", "Name", "Status", "ApiVersion", "Body", *_CHANGED),
+        tooling=True,
+        body_column="Body",
+        folder="classes",
+        suffix=".cls",
+    ),
+    SetupKind(
+        "ValidationRule",
+        (
+            "Id",
+            "ValidationName",
+            "EntityDefinition.QualifiedApiName",
+            "Active",
+            "Description",
+            "ErrorMessage",
+            *_CHANGED,
+        ),
+        name_column="ValidationName",
+        tooling=True,
+        source_column="Metadata",
+        folder="validationRules",
+        suffix=".validationRule-meta.xml",
+    ),
+)
+"""In the order of reading: the audit trail first, so that who did it is known when what was done is found."""
+
+KIND_OF: Final = {kind.name: kind for kind in SETUP_KINDS}

@@ -1,0 +1,32 @@
+"""Changes of the org's set-up as rows of their own: lines of the audit trail, and what comparing two readings found."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cdc.change.setup_kinds import SETUP_KINDS
+from cdc.journal.rows import Rows
+from cdc.journal.statements import statement
+from cdc.journal.tables import registered
+
+SETUP: Final = "setup"
+
+KINDS: Final = pa.table(
+    {
+        "entity": [kind.name for kind in SETUP_KINDS],
+        "name_column": [kind.name_column for kind in SETUP_KINDS],
+        "is_versioned": ["VersionNumber" in kind.columns for kind in SETUP_KINDS],
+    }
+)
+
+
+def write_setup(connection: Any, org: str, rows: Rows) -> None:
+    """Inside the caller's transaction, with `batch_changes` and `batch_fields` registered and inserted."""
+    if not pc.any(pc.equal(rows.changes["source"], SETUP)).as_py():
+        return
+    connection.execute(statement("insert_setup_trail"), {"org": org})
+    with registered(connection, batch_kinds=KINDS):
+        connection.execute(statement("insert_setup_facts"), {"org": org})

@@ -1,0 +1,100 @@
+-- Changes of the org's set-up that were found by comparing two readings: rows that are new, other or gone.
+-- batch_kinds: what each kind's rows are called by. Who did it is what the row says, else what the audit trail said
+-- of it in the hour before. $org is the alias.
+INSERT INTO store.setup_changes
+WITH
+mine AS (
+    SELECT seq, entity, record_id, kind, user_id, effective_at
+    FROM batch_changes
+    WHERE source = 'setup' AND entity <> 'SetupAuditTrail' AND kind <> 'BASELINE'
+),
+rows_of AS (
+    SELECT f.entity, f.record_id, f.seq, map(list(f.field), list(f.value)) AS fields
+    FROM main.field_changes f
+    JOIN main.changes c ON c.seq = f.seq AND c.source = 'setup'
+    WHERE (f.entity, f.record_id) IN (SELECT (entity, record_id) FROM mine)
+    GROUP BY ALL
+),
+pairs AS (
+    SELECT
+        m.*,
+        n.fields AS fields,
+        arg_max(b.fields, b.seq) AS earlier
+    FROM mine m
+    LEFT JOIN rows_of n ON n.entity = m.entity AND n.record_id = m.record_id AND n.seq = m.seq
+    LEFT JOIN rows_of b ON b.entity = m.entity AND b.record_id = m.record_id AND b.seq < m.seq
+    GROUP BY ALL
+),
+shown AS (SELECT *, coalesce(fields, earlier) AS row FROM pairs WHERE fields IS NOT NULL OR earlier IS NOT NULL),
+wanted AS (
+    SELECT DISTINCT unnest([
+        row['ParentId'], row['PermissionSetId'], row['PermissionSetGroupId'], row['AssigneeId'], row['GroupId'],
+        row['UserOrGroupId']
+    ]) AS record_id
+    FROM shown
+),
+names AS (
+    SELECT f.record_id, arg_max(f.value, (f.seq, f.field = 'Username')) AS name
+    FROM main.field_changes f
+    WHERE f.entity IN ('User', 'PermissionSet', 'PermissionSetGroup', 'MutingPermissionSet', 'Group')
+      AND f.field IN ('Username', 'Name', 'DeveloperName') AND f.value IS NOT NULL
+      AND f.record_id IN (SELECT record_id FROM wanted)
+    GROUP BY f.record_id
+),
+called AS (
+    SELECT
+        s.*,
+        list_filter([
+            coalesce(above.name, row['ParentId'], row['GroupId']),
+            coalesce(granted.name, row['PermissionSetGroupId']),
+            coalesce(held.name, row['PermissionSetId'])
+        ], x -> x IS NOT NULL) AS parents,
+        coalesce(who.name, row[k.name_column]) AS name,
+        k.is_versioned
+    FROM shown s
+    LEFT JOIN batch_kinds k ON k.entity = s.entity
+    LEFT JOIN names above ON above.record_id = coalesce(row['ParentId'], row['GroupId'])
+    LEFT JOIN names granted ON granted.record_id = row['PermissionSetGroupId']
+    LEFT JOIN names held ON held.record_id = row['PermissionSetId']
+    LEFT JOIN names who ON who.record_id = coalesce(row['AssigneeId'], row['UserOrGroupId'])
+),
+moved AS (
+    SELECT
+        *,
+        CASE WHEN kind = 'DELETE' THEN 'deleted' WHEN earlier IS NULL THEN 'created' ELSE 'changed' END AS action,
+        list_filter(map_keys(row), f -> f NOT IN ('LastModifiedDate', 'LastModifiedById', 'CreatedDate')
+            AND (earlier IS NULL OR fields IS NULL OR earlier[f] IS DISTINCT FROM fields[f])) AS changed,
+        concat_ws('.', nullif(array_to_string(parents, '/'), ''),
+            CASE WHEN entity = 'PermissionSetGroupComponent' THEN NULL ELSE name END)
+            || CASE WHEN is_versioned THEN '-' || coalesce(row['VersionNumber'], '?') ELSE '' END AS full_name
+    FROM called
+),
+told AS (
+    SELECT
+        m.seq, arg_max({'user_id': t.user_id, 'at': t."at"}, (t."at", t.seq)) AS line
+    FROM moved m
+    JOIN store.setup_changes t
+        ON t.source = 'audit trail'
+        AND t."at" BETWEEN m.effective_at - INTERVAL 1 HOUR AND m.effective_at + INTERVAL 5 SECONDS
+        AND contains(t.display, coalesce(m.parents[1], m.name))
+        AND contains(t.display, m.name)
+    WHERE m.user_id IS NULL
+    GROUP BY m.seq
+)
+SELECT
+    m.seq, $org, coalesce(t.line.at, m.effective_at), coalesce(m.user_id, t.line.user_id), m.entity, m.action,
+    m.entity || ' ' || m.full_name || ' ' || m.action || CASE
+        WHEN m.action = 'deleted' THEN ''
+        ELSE coalesce(': ' || nullif(array_to_string(list_transform(
+            list_filter(m.changed, f -> m.action = 'changed' OR m.fields[f] IN ('true')),
+            f -> CASE
+                WHEN m.action = 'created' THEN f
+                WHEN length(coalesce(m.fields[f], '')) + length(coalesce(m.earlier[f], '')) > 120 THEN f
+                ELSE f || ' ' || coalesce(m.earlier[f], 'null') || ' -> ' || coalesce(m.fields[f], 'null')
+            END), ', '), ''), '')
+    END,
+    m.entity || ':' || m.full_name, 'compared'
+FROM moved m
+LEFT JOIN told t USING (seq)
+WHERE m.action <> 'changed' OR len(m.changed) > 0
+ORDER BY m.seq;

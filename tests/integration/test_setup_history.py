@@ -1,0 +1,113 @@
+"""The set-up of the org, read at intervals: what changed, when and by whom, and how it was at any reading."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from cdc.answer.setup_diff import setup_diff
+from cdc.answer.setup_rows import setup_at, setup_log
+from cdc.change.setup_kinds import SETUP_KINDS
+from connectors.simulator import scenarios
+from tests.integration.scanning import World, recorded
+
+
+async def read_again(world: World) -> None:
+    """A reading of every kind that began after now has ended and is in the journal."""
+    now = world.org.clock.now_ms() + 2 * 2_000
+    read = (
+        "SELECT count(*) FROM store.channels WHERE starts_with(channel, '/poll/') AND epoch_ms(passed_to) > ?"
+    )
+    await world.until("the set-up was read again", lambda: world.sql(read, now) == [(len(SETUP_KINDS),)])
+    await world.until(
+        "the journal has it", lambda: world.journal.checkpoint.ordinal == world.recorder.last_ordinal()
+    )
+
+
+def rows(world: World, at_ms: int | None = None) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    at = None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
+    with world.journal.reader() as reader:
+        return {kind: dict(found) for kind, found in setup_at(reader, at).rows.items()}
+
+
+def different(world: World, at_ms: int) -> list[str]:
+    """Where the journal's set-up at a time is not the org's; users and the profiles' own assignments aside."""
+    held, true = rows(world, at_ms), world.org.setup.state(at_ms)
+    wrong = []
+    for kind in sorted({*held, *true} - {"User"}):
+        mine = {one: row for one, row in held.get(kind, {}).items() if not one.startswith("0PaSm01")}
+        if mine.keys() != true.get(kind, {}).keys():
+            wrong.append(f"{kind}: {sorted(mine.keys() ^ true.get(kind, {}).keys())[:3]}")
+        for one, row in mine.items():
+            for name, value in true.get(kind, {}).get(one, {}).items():
+                if (
+                    name in row
+                    and isinstance(value, bool | str)
+                    and str(value).lower() != str(row[name]).lower()
+                ):
+                    wrong.append(f"{kind} {one} {name}: {row[name]!r} is {value!r}")
+    return wrong
+
+
+async def test_every_change_of_the_set_up_is_in_the_log_and_in_the_state_of_its_time(tmp_path: Path) -> None:
+    async with recorded(tmp_path, members=("Account",), setup_interval_s=0.3) as world:
+        await read_again(world)
+        setup, org = world.org.setup, world.org
+        moments = [org.clock.now_ms()]
+        org.clock.advance(5_000)
+        someone = org.users[1]["id"]
+        with setup.acting(someone):
+            made = setup.put("PermissionSet", {"Name": "Sales", "Label": "Sales"})
+        await read_again(world)
+        moments.append(org.clock.advance(5_000))
+        org.clock.advance(5_000)
+        over = setup.put(
+            "ObjectPermissions", {"ParentId": made, "SobjectType": "Account", "PermissionsRead": True}
+        )
+        setup.put("PermissionSetAssignment", {"AssigneeId": someone, "PermissionSetId": made})
+        await read_again(world)
+        moments.append(org.clock.advance(5_000))
+        org.clock.advance(5_000)
+        setup.put("ObjectPermissions", {"PermissionsModifyAllRecords": True}, over)
+        scenarios.play(org, scenarios.start(org, "deploy_with_side_effect", records=5))
+        await read_again(world)
+        moments.append(org.clock.advance(5_000))
+        org.clock.advance(5_000)
+        setup.drop("PermissionSet", made)
+        await read_again(world)
+        moments.append(org.clock.advance(5_000))
+        org.clock.advance(5_000)
+        for at_ms in moments:
+            assert different(world, at_ms) == [], at_ms
+        with world.journal.reader() as reader:
+            log = setup_log(reader, limit=1000).dicts()
+            lines = setup_diff(reader, "-30d", "now", "Flow:").dicts()
+        told = {(row["component"], row["action"]): row for row in log if row["source"] == "compared"}
+        assert told["PermissionSet:Sales", "created"]["user_id"] == someone
+        assert (
+            "PermissionsModifyAllRecords false -> true"
+            in told["ObjectPermissions:Sales.Account", "changed"]["display"]
+        )
+        assert ("Flow:Opportunity_Delivery_Sync-2", "created") in told
+        assert ("PermissionSet:Sales", "deleted") in told
+        trail = [row for row in log if row["source"] == "audit trail"]
+        assert len(trail) == len(org.setup_changes)
+        assert any("Opportunity_Delivery_Sync-2" in line["component"] for line in lines)
+
+
+async def test_a_reading_that_finds_nothing_new_writes_nothing_also_after_a_restart(tmp_path: Path) -> None:
+    async with recorded(tmp_path, members=("Account",), setup_interval_s=0.3) as world:
+        await read_again(world)
+        count = "SELECT count(*) FROM changes WHERE source = 'setup'"
+        before = world.sql(count)
+        await read_again(world)
+        await world.restart()
+        await read_again(world)
+        assert world.sql(count) == before
+        world.org.setup.put("UserRole", {"Name": "Boss", "DeveloperName": "Boss"})
+        await read_again(world)
+        assert world.sql(count)[0][0] == before[0][0] + 2  # the role, and its line of the audit trail
+        await asyncio.sleep(0)
