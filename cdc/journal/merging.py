@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from cdc.journal.manifests import Manifest, segment_folder, with_changed
 from cdc.journal.segment_views import TABLES
 from cdc.journal.segments import (
-    LARGE_ROWS,
-    MERGED_ROW_GROUP_ROWS,
     Chain,
     iso,
     quoted,
+    row_group_rows,
     span_queries,
     write_files,
 )
@@ -56,8 +55,7 @@ def merge(cursor: Any, chain: Chain, numbers: list[int]) -> tuple[Manifest, str]
         **{t: own_columns(t, files_of(chain.folder, numbers, t)) for t in TABLES},
     )
     field_rows = sum(row[1] for row in chosen)
-    group = MERGED_ROW_GROUP_ROWS if field_rows >= LARGE_ROWS else None
-    files = write_files(cursor, chain.folder, manifest.number, queries, group)
+    files = write_files(cursor, chain.folder, manifest.number, queries, row_group_rows(field_rows))
     return chain.written(with_changed(manifest, files=files))
 
 

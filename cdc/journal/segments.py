@@ -40,11 +40,11 @@ from cdc.journal.segment_views import TABLES, live_segments, make_views
 from cdc.journal.spans import whole_records, with_spans
 from cdc.journal.statements import statement
 
-ROW_GROUP_ROWS: Final = 20_000
-"""Of a segment as it is sealed: small enough for a look-up of one record."""
-MERGED_ROW_GROUP_ROWS: Final = 100_000
-"""Of one large sorted run, where many small groups would cost more to open than they save."""
-LARGE_ROWS: Final = 20_000_000
+ROW_GROUP_ROWS_MIN: Final = 20_000
+"""Small enough for a look-up of one record to read little."""
+ROW_GROUP_ROWS_MAX: Final = 100_000
+ROW_GROUPS: Final = 100
+"""About so many in a file between these bounds: each one's bounds are looked at by every question."""
 READ_ROWS: Final = 100_000
 """Rows taken from the database at a time."""
 COMPRESSION: Final = "zstd"
@@ -84,7 +84,7 @@ def seal_range(cursor: Any, chain: Chain, upto: int) -> tuple[Manifest, str] | N
     """Steps 1 and 2 for what is hot up to an ordinal; None where nothing is. On a cursor of its own."""
     cursor.execute("BEGIN")
     try:
-        rows, first, last, earliest, latest, _ = cursor.execute(
+        rows, first, last, earliest, latest, field_rows = cursor.execute(
             statement("seal_counts"), {"upto": upto}
         ).fetchone()
         if not rows:
@@ -93,7 +93,7 @@ def seal_range(cursor: Any, chain: Chain, upto: int) -> tuple[Manifest, str] | N
         queries = span_queries(
             manifest.number, **{t: f"(SELECT * FROM store.hot_{t} WHERE seq <= {int(upto)})" for t in TABLES}
         )
-        files = write_files(cursor, chain.folder, manifest.number, queries)
+        files = write_files(cursor, chain.folder, manifest.number, queries, row_group_rows(field_rows))
     finally:
         cursor.execute("ROLLBACK")
     return chain.written(
@@ -112,12 +112,17 @@ def span_queries(number: int, *, changes: str, fields: str) -> dict[str, str]:
     }
 
 
+def row_group_rows(rows: int) -> int:
+    """How many rows a row group of a file has that holds about so many."""
+    return min(max(rows // ROW_GROUPS, ROW_GROUP_ROWS_MIN), ROW_GROUP_ROWS_MAX)
+
+
 def write_files(
     cursor: Any,
     folder: str,
     number: int,
     queries: Mapping[str, str],
-    row_group_rows: int | None = None,
+    group: int = ROW_GROUP_ROWS_MIN,
     *,
     spans: bool = True,
 ) -> tuple[SealedFile, ...]:
@@ -131,7 +136,6 @@ def write_files(
     files = []
     for table, query in queries.items():
         path = where / f"{table}.parquet"
-        group = row_group_rows or ROW_GROUP_ROWS
         text = query.rstrip().removesuffix(";")
         if table == "fields" and spans:
             rows = _write_fields(cursor, text, path, number, group)
@@ -146,7 +150,7 @@ def write_files(
     return tuple(files)
 
 
-def _write_fields(cursor: Any, query: str, path: Path, number: int, row_group_rows: int) -> int:
+def _write_fields(cursor: Any, query: str, path: Path, number: int, group: int) -> int:
     """Rows as they come sorted, a chunk of whole records at a time, each with its span."""
     reader = cursor.execute(query).to_arrow_reader(READ_ROWS)
     writer: pq.ParquetWriter | None = None
@@ -155,7 +159,7 @@ def _write_fields(cursor: Any, query: str, path: Path, number: int, row_group_ro
         for chunk in whole_records(reader):
             table = with_spans(chunk, number)
             writer = writer or pq.ParquetWriter(path, table.schema, compression=COMPRESSION)
-            writer.write_table(table, row_group_size=row_group_rows)
+            writer.write_table(table, row_group_size=group)
             rows += table.num_rows
         if writer is None:
             empty = with_spans(reader.schema.empty_table(), number)
