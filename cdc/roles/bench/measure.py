@@ -25,6 +25,7 @@ class Figure:
     cpu_s: float = 0.0
     limit: str = ""
     limit_rate: float = 0.0
+    bytes_kept: int = 0
 
     @property
     def rate(self) -> float:
@@ -83,6 +84,11 @@ def show(stages: Sequence[Figure], limits: Sequence[Figure], about: str, output:
     for f in limits:
         table.add_row(f.name, f"{f.rate:,.0f}", f"{f.cpu_per_million:.1f}")
     console.print(table)
+    for f in stages:
+        if f.bytes_kept:
+            console.print(
+                f"{f.name}: {f.bytes_kept / f.changes:,.0f} bytes on disk a change, before sealing."
+            )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     console.print(
         f"Peak memory of the bench process: {peak:,.0f} MB. {platform.machine()}, Python {platform.python_version()}."

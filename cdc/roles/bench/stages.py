@@ -117,6 +117,7 @@ def journal(log: Log, count: int) -> Figure:
         with measured("journal", count) as figure:
             _follow(log, [JournalFollower(store, checkpoint), Kept(count, stop)], stop)
             store.close()
+        figure.bytes_kept = sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file())
     return figure
 
 
