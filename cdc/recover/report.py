@@ -108,9 +108,10 @@ def _control(control: Mapping[str, Any], restores: list[dict[str, Any]]) -> str:
         else "no seals yet"
     )
     return (
-        f"{control['changes']:,} changes in this time; {recorded}; {control['setup_changes']:,} setup changes; {seals}; "
-        f"{len(restores):,} restores, each from a plan known by its hash; "
-        f"{control['stretches_lost_or_unknown']:,} stretches are lost or unknown."
+        f"{_count(control['changes'], 'change')} in this time; {recorded}; "
+        f"{_count(control['setup_changes'], 'setup change')}; {seals}; "
+        f"{_count(len(restores), 'restore')}, each from a plan known by its hash; "
+        f"stretches lost or unknown: {control['stretches_lost_or_unknown']:,}."
     )
 
 
@@ -119,7 +120,7 @@ def _incidents(incidents: list[dict[str, Any]]) -> str:
         return "There was no incident in this time."
     records = sum(i["blast"]["records"] for i in incidents if i.get("blast"))
     still = sum(i["state"] not in ("closed", "merged") for i in incidents)
-    return f"{len(incidents):,} incidents touched {records:,} records; {still:,} are still open. The list has each."
+    return f"{_count(len(incidents), 'incident')} touched {_count(records, 'record')}; still open: {still:,}."
 
 
 def _blast(reader: Any, incident_id: str) -> dict[str, Any] | None:
@@ -129,6 +130,10 @@ def _blast(reader: Any, incident_id: str) -> dict[str, Any] | None:
     except CdcError:
         return None
     return {name: totals[name] for name in ("records", "changes", "transactions", "first_at", "last_at")}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _seconds(millis: int | None) -> str:

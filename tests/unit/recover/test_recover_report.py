@@ -38,7 +38,7 @@ def test_without_any_drill_the_report_says_never_tested() -> None:
     assert owner.startswith("Data operations.")
     assert "never tested" in tested
     assert last == "There was no verified restore in this time."
-    assert "1 incidents touched 2 records; 1 are still open" in incidents
+    assert "1 incident touched 2 records; still open: 1" in incidents
 
 
 def test_the_last_good_drill_is_shown_with_what_it_measured() -> None:
