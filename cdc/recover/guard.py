@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cdc.errors import BadArgument
@@ -18,6 +19,22 @@ _HOW: Final = (
     "stop it first: deactivate the flow or trigger, freeze the user, or revoke the app's session; "
     "then say so with `cdc incident contain`; --force applies all the same"
 )
+
+
+def refuse_while_active(facts: Mapping[str, Any], incident: Incident) -> None:
+    """Errors: BadArgument where automation made the incident, some of these entities is active, and nobody said
+    that the cause was stopped: it may change what is put back."""
+    active = [
+        f"{one['kind']} {one['name']} on {one['entity']}"
+        for one in facts["automation"]
+        if one["kind"] in ("flow", "trigger")
+    ]
+    if incident.contained_at is None and facts.get("by_automation") and active:
+        raise BadArgument(
+            f"automation made it, and may do so again: active is {', '.join(active[:5])}",
+            where=incident.incident_id,
+            do=_HOW,
+        )
 
 
 def refuse_while_growing(reader: Any, incident: Incident) -> None:

@@ -95,6 +95,7 @@ async def make_plan(
         "as_of_seq": known.totals["last_seq"],
         "changes": known.totals["changes"],
         "last_change_at": json_value(known.totals["last_at"]),
+        "by_automation": known.totals["by_automation"],
         "contain": how_to_contain(known.totals, automation),
         "automation": [a.as_json() for a in automation],
         "automation_unread": unread,

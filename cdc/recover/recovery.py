@@ -21,7 +21,7 @@ from cdc.recover.acknowledge import acknowledged
 from cdc.recover.apply import Apply, ApplyOptions, Progress
 from cdc.recover.copying import CopyOptions, make_copy
 from cdc.recover.drill import RECORDS_DEFAULT, RECORDS_MAX, Drill, SandboxDrill, refuse_production
-from cdc.recover.guard import refuse_while_growing
+from cdc.recover.guard import refuse_while_active, refuse_while_growing
 from cdc.recover.incidents import Incident, alert_of, by_hand, find, narrowed, widened
 from cdc.recover.ledger import Ledger
 from cdc.recover.masking import mask_key
@@ -197,7 +197,7 @@ class Recovery:
         """Write a plan, or go on with one that was stopped. `typed_hash` is the plan's, or its first 12 characters."""
         plan, restore, incident = await self._to_apply(restore_id, typed_hash)
         if not force:
-            await asyncio.to_thread(self._refuse_growing, incident)
+            await asyncio.to_thread(self._refuse_growing, plan, incident)
         async with self._connected(sandbox="target" in plan.facts) as org:
             _refuse_other_org(plan, org)
             await self._tell("restore", restore_id, restore.next().detail(), by)
@@ -222,9 +222,9 @@ class Recovery:
 
     async def start_apply(self, restore_id: str, typed_hash: str, *, by: str, force: bool = False) -> str:
         """As `apply`, beside the answers, once it is sure that it may begin."""
-        _, _, incident = await self._to_apply(restore_id, typed_hash)
+        plan, _, incident = await self._to_apply(restore_id, typed_hash)
         if not force:
-            await asyncio.to_thread(self._refuse_growing, incident)
+            await asyncio.to_thread(self._refuse_growing, plan, incident)
         work = Work("apply")
 
         def say(progress: Progress) -> None:
@@ -382,8 +382,9 @@ class Recovery:
         checked(plan, typed_hash)
         return plan, restore, incident
 
-    def _refuse_growing(self, incident: Incident | None) -> None:
+    def _refuse_growing(self, plan: Plan, incident: Incident | None) -> None:
         if incident is not None:
+            refuse_while_active(plan.facts, incident)
             with self.ledger.reader() as reader:
                 refuse_while_growing(reader, incident)
 
