@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cdc.answer.answers import Answer, number_of_cursor, rows_of, to_cursor
+from cdc.answer.answers import Answer, Row, number_of_cursor, rows_of, to_cursor
 from cdc.answer.befores import ALERTS_MAX as BEFORES_MAX
 from cdc.answer.befores import with_befores
 from cdc.answer.covered import missing_rows, missing_sentence
 from cdc.answer.definitions import sql
+from cdc.answer.setup_cause import setup_before
 from cdc.change.setup_kinds import KIND_OF
 from cdc.errors import BadArgument
 
@@ -67,4 +69,12 @@ def alerts(reader: Any, limit: int = ALERTS_DEFAULT, cursor: str | None = None) 
     if len(rows) <= BEFORES_MAX:
         told = (with_befores(reader, dict(zip(columns, row, strict=True))) for row in rows)
         rows = [tuple(alert[c] for c in columns) for alert in told]
-    return Answer(columns=columns, rows=rows, next=following)
+    return Answer(columns=columns, rows=[_with_causes(reader, columns, row) for row in rows], next=following)
+
+
+def _with_causes(reader: Any, columns: Sequence[str], row: Row) -> Row:
+    """The alert with the changes of the set-up that came before it, as far as they are known by now."""
+    alert = dict(zip(columns, row, strict=True))
+    if alert["setup_before"] is None and alert["first_change_at"] is not None:
+        alert["setup_before"] = setup_before(reader, alert)
+    return tuple(alert.values())

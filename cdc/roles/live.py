@@ -30,6 +30,7 @@ from cdc.ports.clock import Clock
 from cdc.ports.columns import ColumnBatch
 from cdc.ports.log import Checkpoint, Log, LogBatch
 from cdc.ports.types import SchemaId
+from cdc.roles.access_watch import AccessWatch
 from cdc.roles.build import (
     capture_options,
     detector_options,
@@ -113,6 +114,8 @@ async def _live(
             if store:
                 drills = keep_drilling(settings, config, store.journal.reader, clock)
                 parts.push_async_callback(_cancelled, asyncio.create_task(drills))
+                watch = AccessWatch(settings.org.alias, store.journal.reader, log.publish)
+                parts.push_async_callback(_cancelled, asyncio.create_task(watch.run(clock)))
             await _until_stopped(settings, life, recorder, store, metrics)
     finally:
         log.close()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cdc.answer.setup_cause import setup_before
 from cdc.answer.setup_diff import setup_diff
 from cdc.answer.setup_rows import setup_at, setup_log
 from cdc.change.setup_kinds import SETUP_KINDS
+from cdc.ports.log import LogRecord
+from cdc.roles.access_watch import AccessWatch
 from connectors.simulator import scenarios
+from schemas import own
 from tests.integration.scanning import World, recorded
 
 
@@ -26,8 +31,6 @@ async def read_again(world: World) -> None:
 
 
 def rows(world: World, at_ms: int | None = None) -> dict[str, Any]:
-    from datetime import UTC, datetime
-
     at = None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
     with world.journal.reader() as reader:
         return {kind: dict(found) for kind, found in setup_at(reader, at).rows.items()}
@@ -111,3 +114,43 @@ async def test_a_reading_that_finds_nothing_new_writes_nothing_also_after_a_rest
         await read_again(world)
         assert world.sql(count)[0][0] == before[0][0] + 2  # the role, and its line of the audit trail
         await asyncio.sleep(0)
+
+
+async def test_a_widening_of_rights_is_one_alert_with_users_objects_and_records(tmp_path: Path) -> None:
+    async with recorded(tmp_path, members=("Account",), setup_interval_s=0.3) as world:
+        await world.until("the accounts are read", lambda: world.baselines() >= 1)
+        await read_again(world)
+        published: list[LogRecord] = []
+        watch = AccessWatch("acme", world.journal.reader, published.extend)
+        assert not watch.look()
+        scenarios.play(world.org, scenarios.start(world.org, "widened_access", users=40))
+        await read_again(world)
+        assert [watch.look() for _ in range(3)] == [False, True, False]
+        alert = own.decode("alert", published[0].value)
+        assigned = [
+            r for r in world.org.setup.rows("PermissionSetAssignment") if not r["Id"].startswith("0PaSm01")
+        ]
+        assert alert["severity"] == "page"
+        assert f"{len(assigned)} users gained ModifyAllRecords on Account" in alert["title"]
+        assert f"({len(world.ids()):,} records known) by Sales_Operations" in alert["title"]
+        assert alert["records"] == len(world.ids())
+
+
+async def test_the_likely_cause_of_an_alert_is_the_flow_that_acts_on_what_was_changed(tmp_path: Path) -> None:
+    async with recorded(tmp_path, members=("Account",), setup_interval_s=0.3) as world:
+        await read_again(world)
+        run = scenarios.play(world.org, scenarios.start(world.org, "deploy_with_side_effect", records=60))
+        world.org.setup.put("UserRole", {"Name": "Nearer", "DeveloperName": "Nearer"})
+        await read_again(world)
+        activated = next(
+            fact.at for fact in world.org.setup.history if fact.row and fact.row.get("VersionNumber") == 2
+        )
+        first = datetime.fromtimestamp(activated / 1000 + 90, UTC).replace(tzinfo=None)
+        target = {"entity": "Opportunity", "field": "Delivery_Status__c"}
+        with world.journal.reader() as reader:
+            sentences = setup_before(
+                reader, {"first_change_at": first, "targets": [target], "actors": [{"user_id": run.user_id}]}
+            )
+        assert sentences is not None
+        assert sentences[0].startswith("Likely cause: Flow Opportunity_Delivery_Sync-2 was created by ")
+        assert sentences[0].endswith("90 s before; it acts on Opportunity and names Delivery_Status__c.")

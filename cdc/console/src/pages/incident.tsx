@@ -91,7 +91,11 @@ function Head({ answer, alert, id }: { answer: Answer & { detail: Row }; alert: 
             {alert.setup_before && (
               <>
                 <h3>Setup changes shortly before</h3>
-                <p>{typeof alert.setup_before === "string" ? alert.setup_before : JSON.stringify(alert.setup_before)}</p>
+                <ul>
+                  {(alert.setup_before as string[]).map((sentence) => (
+                    <li key={sentence}>{sentence}</li>
+                  ))}
+                </ul>
               </>
             )}
             {alert.coverage && <p class="honesty warn">{alert.coverage}</p>}
