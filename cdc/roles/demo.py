@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ def run_demo(*, log: str, broker: str, keep: bool, days: int, say: Say) -> None:
     """Run it all. Errors: DifferenceFound when journal and org differ; StopProcess when a part does not come up."""
     folder = Path(tempfile.mkdtemp(prefix="cdc-demo-"))
     started = time.monotonic()
+    # A demo that is asked to end takes what it started with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with contextlib.ExitStack() as parts:
             simulator = parts.enter_context(simulator_process(folder, ORG_RECORDS))
