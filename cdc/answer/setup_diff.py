@@ -18,6 +18,8 @@ NOISE = frozenset(
 
 REFERENCES = ("ProfileId", "UserRoleId", "ParentRoleId", "ActiveVersionId")
 CONTEXT_LINES = 2
+PEOPLE = frozenset({"User", "PermissionSetAssignment", "GroupMember"})
+"""Who works in an org: left out where two orgs are compared."""
 
 COLUMNS = ("component", "change", "field", "line")
 
@@ -56,6 +58,9 @@ def _by_component(setup: Setup) -> dict[str, dict[str, str]]:
 def comparable(setup: Setup, fields: Fields) -> dict[str, str]:
     """Fields without noise; what an id refers to by its name."""
     made = {name: value for name, value in fields.items() if name not in NOISE and value is not None}
+    if made.get("IsOwnedByProfile") == "true":
+        made.pop("Name", None)  # made from the profile's id
+        made.pop("Label", None)
     for name in REFERENCES:
         if fields.get(name):
             made[name.removesuffix("Id")] = _named(setup, fields[name] or "")

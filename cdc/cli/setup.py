@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cdc.answer.answers import Answer
+from cdc.answer.setup_diff import COLUMNS, PEOPLE, differences
+from cdc.answer.setup_rows import ROWS_MAX, Setup
+from cdc.answer.setup_tree import source_tree
+from cdc.cli.ask import asking
 from cdc.cli.look import ALL, ANY_FORM, AT, BEFORE, CURSOR, LIMIT, OUTPUT, STRICT
-from cdc.cli.render import Format
-from cdc.cli.show import show
+from cdc.cli.render import Format, say
+from cdc.cli.show import show, write_answer
 from cdc.cli.state import options
+from cdc.errors import EXIT_DIFFERENCE, BadArgument
+from cdc.settings import Settings, load
 
 SEARCH = Annotated[
     str | None, typer.Option("--about", metavar="TEXT", help="Only what has this in its name: Flow:Discount.")
@@ -135,3 +143,63 @@ def access(
         about=about,
         at=at,
     )
+
+
+@group.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")],
+    at: AT = None,
+    before: BEFORE = None,
+) -> None:
+    """The set-up of a moment as a source tree. Example: cdc setup export tree --at -1h"""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadArgument("the folder is not empty", where=str(folder), do="name a new one")
+    tree = source_tree(_setup_of(options.settings(), at=at, before=before))
+    for path, text in tree.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    say(f"{len(tree)} files in {folder}")
+
+
+@group.command()
+def compare(
+    other: Annotated[Path, typer.Argument(metavar="OTHER_CONFIG", help="Settings of the other org.")],
+    at: AT = None,
+    people: Annotated[bool, typer.Option("--people", help="Users and what is assigned to them too.")] = False,
+    about: SEARCH = None,
+    form: ANY_FORM = Format.TABLE,
+    output: OUTPUT = None,
+) -> None:
+    """Where this org (-) and another one (+) differ, line by line. Example: cdc setup compare acme.toml
+
+    Ids, dates and order are no difference. Exits with 4 where they differ.
+    """
+    left, right = _setup_of(options.settings(), at=at), _setup_of(load(other, {}), at=at)
+    if not people:
+        left, right = _without_people(left), _without_people(right)
+    rows = [row for row in differences(left, right) if (about or "").lower() in row[0].lower()]
+    write_answer(Answer(COLUMNS, rows), form, output)
+    if rows:
+        raise typer.Exit(EXIT_DIFFERENCE)
+
+
+def _setup_of(settings: Settings, **moment: Any) -> Setup:
+    """The whole set-up of a moment, page by page. Errors: BadArgument where it was never read."""
+    rows: dict[str, dict[str, Any]] = {}
+    cursor = None
+    with asking(settings) as way:
+        while True:
+            answer = way.answer("setup_state", limit=ROWS_MAX, cursor=cursor, **moment)
+            for kind, _, record_id, fields in answer["rows"]:
+                rows.setdefault(kind, {})[record_id] = fields
+            cursor = answer["next"]
+            if not cursor:
+                break
+    if not answer["complete"]:
+        raise BadArgument(answer["reasons"][0], where=settings.org.alias)
+    return Setup(rows)
+
+
+def _without_people(setup: Setup) -> Setup:
+    return Setup({kind: rows for kind, rows in setup.rows.items() if kind not in PEOPLE})

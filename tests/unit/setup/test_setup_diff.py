@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cdc.answer.setup_diff import differences
 from cdc.answer.setup_rows import Setup
+from cdc.answer.setup_tree import source_tree, xml
 
 
 def trigger(record_id: str, body: str) -> Setup:
@@ -24,3 +25,22 @@ def test_the_same_source_under_another_id_and_date_is_no_difference() -> None:
 def test_what_exists_on_one_side_only_is_said_so() -> None:
     assert {row[1] for row in differences(Setup(), trigger("a", "one"))} == {"added"}
     assert {row[1] for row in differences(trigger("a", "one"), Setup())} == {"removed"}
+
+
+def test_a_tree_has_a_file_a_component_and_of_a_flow_the_active_version() -> None:
+    versions = {
+        n: {
+            "Definition.DeveloperName": "Sync",
+            "VersionNumber": n,
+            "Status": status,
+            "Metadata": f'{{"label": "v{n}"}}',
+        }
+        for n, status in (("1", "Active"), ("2", "Draft"))
+    }
+    tree = source_tree(Setup({"Flow": versions, "ApexTrigger": {"a": {"Name": "../../up", "Body": "text"}}}))
+    assert set(tree) == {"flows/Sync.flow-meta.xml", "triggers/_.._up.trigger"}
+    assert "<label>v1</label>" in tree["flows/Sync.flow-meta.xml"]
+
+
+def test_hostile_text_is_escaped_in_a_tree() -> None:
+    assert "<label>&lt;a&gt; &amp;</label>" in xml("Flow", {"label": "<a> &", "left_out": None})
