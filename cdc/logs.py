@@ -61,7 +61,9 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: Any = structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
+    last: Any = structlog.processors.JSONRenderer()
+    if readable:  # without the values of variables: they may be somebody's data
+        last = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     if not readable:
         shared.append(structlog.processors.format_exc_info)
     structlog.configure(

@@ -7,8 +7,9 @@ Questions run in threads, each on a cursor of its own; the writer is never waite
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,10 @@ from cdc.metrics import Metrics
 from cdc.recover.recovery import Recovery
 from cdc.serve import console
 from cdc.serve.actions import ACTIONS, Action
+from cdc.serve.audit import Audit, call_of
 from cdc.serve.auth import Role, Tokens
+from cdc.serve.etags import TAGGED, Tags, is_held
+from cdc.serve.given import body_beside, is_foreign, json_object, parameters
 from cdc.serve.keeping import DEEDS
 from cdc.serve.openapi import document
 from cdc.serve.problems import problem, problems
@@ -52,6 +56,12 @@ class Door:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     troubles: Callable[[], Sequence[Troubles]] = lambda: ()
     ended: Trouble | None = None
+    tags: Tags = field(default_factory=Tags)
+    audit: Audit | None = None
+
+    def __post_init__(self) -> None:
+        if self.recovery is not None and self.audit is None:
+            self.audit = Audit(self.recovery.ledger)
 
     def noted(self, error: BaseException) -> None:
         """An error that became a problem document."""
@@ -62,7 +72,7 @@ class Door:
 def make_app(door: Door) -> web.Application:
     """The application; `Runner` below serves it."""
     app = web.Application(
-        middlewares=[problems, _noting(door), _guard(door.tokens)], client_max_size=BODY_BYTES_MAX
+        middlewares=[problems, _noting(door), _guard(door.tokens, door.audit)], client_max_size=BODY_BYTES_MAX
     )
     app.router.add_get("/healthz", _healthz(door))
     app.router.add_get("/readyz", _readyz(door))
@@ -83,6 +93,7 @@ def make_app(door: Door) -> web.Application:
 
 ROLE = web.RequestKey("role", Role)
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+AUDITED = {deed.path: deed.name for deed in DEEDS.values()} | {a.path: a.name for a in ACTIONS.values()}
 ROLES = {asked.path: asked.role for asked in (*QUESTIONS.values(), *DEEDS.values())} | {
     **{action.path: action.role for action in ACTIONS.values()},
     "/api/v1/progress/{name}": Role.VIEWER,
@@ -109,7 +120,7 @@ def _noting(door: Door) -> Any:
     return noting
 
 
-def _guard(tokens: Tokens) -> Any:
+def _guard(tokens: Tokens, audit: Audit | None) -> Any:
     @web.middleware
     async def guard(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -126,7 +137,13 @@ def _guard(tokens: Tokens) -> Any:
             return answer
         request[ROLE] = role
         needed = ROLES.get(resource.canonical if resource else "", Role.VIEWER)
+        if is_foreign(request):
+            return problem(403, "Forbidden", "the page of another site may do nothing here")
         if role < needed:
+            if (what := AUDITED.get(resource.canonical if resource else "")) and audit:
+                call = call_of(what, role, request.headers.get("Authorization"), request.match_info)
+                call.status = 403
+                await audit.refused(call)
             return problem(403, "Forbidden", f"this needs the role {needed.name.lower()}")
         response = await handler(request)
         if not response.prepared:
@@ -139,7 +156,10 @@ def _guard(tokens: Tokens) -> Any:
 
 def _ask(door: Door, question: Question) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
-        given = await _given(request, question)
+        given = await parameters(request, question)
+        tag = _tag(door, request, question)
+        if tag and is_held(request, tag):
+            return web.Response(status=304, headers={"ETag": tag})
         masked = door.masked if request[ROLE] < Role.OPERATOR else Masked()
         _refuse_guesses(masked, given, request.path)
 
@@ -155,10 +175,33 @@ def _ask(door: Door, question: Question) -> Callable[[web.Request], Awaitable[we
                 return _arrow_stream(question.table(reader, given))
 
         if ARROW in request.headers.get("Accept", "") and not masked:
+            await _reading(door, request, question, given)
             return web.Response(body=await asyncio.to_thread(stream), content_type=ARROW)
-        return web.json_response(await asyncio.to_thread(answer))
+        told = await asyncio.to_thread(answer)
+        if question.name == "query" or (
+            door.masked and door.masked.answer(told, given.get("entity")) != told
+        ):
+            await _reading(door, request, question, given)
+        return web.json_response(told, headers={"ETag": tag} if tag else None)
 
     return handler
+
+
+def _tag(door: Door, request: web.Request, question: Question) -> str:
+    if question.name not in TAGGED or door.journal is None:
+        return ""
+    more: list[Any] = [request[ROLE] < Role.OPERATOR]
+    if question.name == "status":
+        more += [repr(one) for each in door.troubles() for one in each.listed()]
+    return door.tags.tag(request, door.journal.checkpoint, more)
+
+
+async def _reading(door: Door, request: web.Request, question: Question, given: Mapping[str, Any]) -> None:
+    """Where fields are masked for viewers, that somebody saw them is kept."""
+    if door.masked and door.audit is not None and request[ROLE] >= Role.OPERATOR:
+        call = call_of(f"read {question.name}", request[ROLE], request.headers.get("Authorization"), given)
+        call.status = 200
+        await door.audit.reading(call)
 
 
 def _refuse_guesses(masked: Masked, given: Mapping[str, Any], path: str) -> None:
@@ -181,31 +224,41 @@ def _arrow_stream(table: pa.Table) -> bytes:
 
 def _do(door: Door, deed: Question) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
-        given = await _given(request, deed)
+        given = await parameters(request, deed)
         if door.journal is None:
             return problem(409, "Conflict", "this process has no journal")
-        return web.json_response(await asyncio.to_thread(deed.answer, door.journal, given))
+        async with _audited(door, request, deed.name, given):
+            try:
+                return web.json_response(await asyncio.to_thread(deed.answer, door.journal, given))
+            finally:
+                door.tags.deeds += 1
 
     return handler
 
 
 def _act(door: Door, action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
-        given: dict[str, Any] = dict(request.match_info)
-        if request.can_read_body:
-            given |= await _body(request)
-        role = f"role {_role(door, request)}"  # what somebody says of himself is kept beside what is known
-        given["by"] = f"{given['by']}, {role}" if given.get("by") else role
+        given = action.checked({**request.match_info, **await body_beside(request)})
         if door.recovery is None:
             return problem(409, "Conflict", "this process cannot restore: it has no journal of its own")
-        return web.json_response(await action.call(door.recovery, action.checked(given)))
+        async with _audited(door, request, action.name, given):
+            role = f"role {request[ROLE].name.lower()}"  # what somebody says of himself is kept beside it
+            given["by"] = f"{given['by']}, {role}" if given.get("by") else role
+            return web.json_response(await action.call(door.recovery, given))
 
     return handler
 
 
-def _role(door: Door, request: web.Request) -> str:
-    role = door.tokens.role(request.headers.get("Authorization"))
-    return role.name.lower() if role else "none"
+@contextlib.asynccontextmanager
+async def _audited(
+    door: Door, request: web.Request, what: str, given: Mapping[str, Any]
+) -> AsyncIterator[None]:
+    if door.audit is None:
+        yield
+        return
+    call = call_of(what, request[ROLE], request.headers.get("Authorization"), given)
+    async with door.audit.of(call):
+        yield
 
 
 def _progress(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -223,28 +276,6 @@ def _progress(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
         return web.json_response(work)
 
     return handler
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    """The JSON object of a request. Errors: BadArgument."""
-    try:
-        body = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadArgument("the body is not JSON", where=request.path, do="send a JSON object") from error
-    if not isinstance(body, dict):
-        raise BadArgument("the body is not a JSON object", where=request.path)
-    return body
-
-
-async def _given(request: web.Request, question: Question) -> dict[str, Any]:
-    """Parameters from path, query and JSON body. Errors: BadArgument naming the parameter."""
-    given: dict[str, Any] = dict(request.match_info)
-    for key in request.query:
-        values = request.query.getall(key)
-        given[key] = values if len(values) > 1 else values[0]
-    if question.method == "POST":
-        given |= await _body(request)
-    return question.checked(given)
 
 
 def _healthz(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -283,11 +314,7 @@ async def _openapi(_: web.Request) -> web.Response:
 
 def _baseline(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
-        try:
-            body = await request.json()
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise BadArgument("the body is not JSON", where=request.path) from error
-        entity = body.get("entity") if isinstance(body, dict) else None
+        entity = (await json_object(request)).get("entity")
         if not isinstance(entity, str) or not entity.isidentifier():
             raise BadArgument(
                 "entity is not an API name", where=request.path, do='send {"entity": "Account"}'

@@ -35,13 +35,18 @@ class Tokens:
 
     def role(self, authorization: str | None) -> Role | None:
         """The role of an `Authorization` header, or None. Every digest is compared, each in constant time."""
-        scheme, _, token = (authorization or "").partition(" ")
-        given = hashlib.sha256(token.strip().encode()).digest()
+        scheme = (authorization or "").partition(" ")[0]
+        given = hashlib.sha256(token_of(authorization)).digest()
         found: Role | None = None
         for digest, role in self.digests:
             if hmac.compare_digest(digest, given):
                 found = role
         return found if scheme.lower() == "bearer" else None
+
+
+def token_of(authorization: str | None) -> bytes:
+    """The token of an `Authorization` header, whatever bytes came."""
+    return (authorization or "").partition(" ")[2].strip().encode("utf-8", "surrogateescape")
 
 
 def load_tokens(tokens_file: str, token_file: str) -> Tokens:

@@ -92,7 +92,18 @@ def erased(
 
 def snapped(journal: DuckJournal, folder: str) -> Answer:
     """A consistent copy in a folder of the machine the journal runs on. Errors: BadArgument."""
-    done = snapshot(journal, folder, definitions())
+    if not folder.isprintable() or set(folder) & set("?*[]'\""):
+        raise BadArgument(
+            "the folder's name has characters that a database cannot open",
+            where=f"{folder!r:.60}",
+            do="name another",
+        )
+    try:
+        done = snapshot(journal, folder, definitions())
+    except OSError as error:
+        raise BadArgument(
+            f"the folder cannot be written: {error.strerror}", where=folder[:200], do="name another"
+        ) from error
     return Answer(
         columns=("folder", "ordinal", "hot_and_other_rows", "segments", "bytes"),
         rows=[(done.folder, done.ordinal, done.rows, done.segments, done.bytes)],

@@ -21,6 +21,20 @@ def problem(status: int, title: str, detail: str = "", **more: object) -> web.Re
     )
 
 
+TITLES = {400: "Bad Request", 404: "Not Found", 409: "Conflict", 503: "Service Unavailable"}
+
+
+def status_of(error: Exception) -> int:
+    """What an error is answered with."""
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, BadArgument):
+        return 400
+    if isinstance(error, AnswerIncomplete | DifferenceFound):
+        return 409
+    return 503 if isinstance(error, CdcError) else 500
+
+
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whatever goes wrong in a handler becomes a problem document; nothing of the inside is shown."""
@@ -30,16 +44,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:
             raise
         return problem(error.status, error.reason, _sentence(error))
-    except NotFound as error:
-        return problem(404, "Not Found", error.sentence(), exit_code=error.exit_code)
-    except BadArgument as error:
-        return problem(400, "Bad Request", error.sentence(), exit_code=error.exit_code)
-    except AnswerIncomplete as error:
-        return problem(409, "Incomplete", error.sentence(), exit_code=error.exit_code)
-    except DifferenceFound as error:
-        return problem(409, "Difference Found", error.sentence(), exit_code=error.exit_code)
     except CdcError as error:
-        return problem(503, "Service Unavailable", error.sentence(), exit_code=error.exit_code)
+        status = status_of(error)
+        return problem(status, TITLES[status], error.sentence(), exit_code=error.exit_code)
     except Exception as error:
         logger().error(Event.API_FAILED, path=request.path, error=type(error).__name__, exc_info=True)
         return problem(500, "Internal Server Error", "the question could not be answered; the log says why")
@@ -53,4 +60,6 @@ def _sentence(error: web.HTTPException) -> str:
         return "this address does not take this method: see /api/v1/openapi.json"
     if error.status == 413:
         return "the request is larger than 1 MB"
+    if error.status == 415:
+        return "the body has to be JSON and say so: Content-Type: application/json"
     return error.reason

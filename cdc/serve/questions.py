@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cdc.answer import facts, looks
 from cdc.answer import questions as past
+from cdc.answer.audit import audit
 from cdc.answer.changes import changes, read_rows, replay_plan
 from cdc.answer.differences import GROUPS, diff
 from cdc.answer.overview import seals
@@ -224,7 +225,7 @@ QUESTIONS: dict[str, Question] = {
             "/api/v1/moved/{entity}",
             "Records that events or rows behind an ordinal were about",
             looks.moved,
-            (_ENTITY, Parameter("ordinal", "the ordinal", kind="integer")),
+            (_ENTITY, Parameter("ordinal", "the ordinal", kind="integer", required=True)),
         ),
         Question(
             "states",
@@ -452,6 +453,14 @@ QUESTIONS: dict[str, Question] = {
                 Parameter("to_time", "up to this time"),
                 Parameter("owner", "who owns recovery, as it is to be shown"),
             ),
+        ),
+        Question(
+            "audit",
+            "/api/v1/audit",
+            "Who did what through this API, the newest first",
+            audit,
+            (_LIMIT, _CURSOR),
+            role=Role.ADMIN,
         ),
         Question("drills", "/api/v1/drills", "Drills and what they measured", recovery.drills, (_LIMIT,)),
         Question(
