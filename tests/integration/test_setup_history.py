@@ -90,6 +90,7 @@ async def test_every_change_of_the_set_up_is_in_the_log_and_in_the_state_of_its_
             lines = setup_diff(reader, "-30d", "now", "Flow:").dicts()
         told = {(row["component"], row["action"]): row for row in log if row["source"] == "compared"}
         assert told["PermissionSet:Sales", "created"]["user_id"] == someone
+        assert not [component for component, _ in told if component.startswith("User:")]
         assert (
             "PermissionsModifyAllRecords false -> true"
             in told["ObjectPermissions:Sales.Account", "changed"]["display"]

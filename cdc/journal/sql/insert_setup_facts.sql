@@ -7,6 +7,11 @@ mine AS (
     SELECT seq, entity, record_id, kind, user_id, effective_at
     FROM batch_changes
     WHERE source = 'setup' AND entity <> 'SetupAuditTrail' AND kind <> 'BASELINE'
+      -- The first reading of users is no baseline, since they may be streamed too; it is no news either.
+      AND (entity <> 'User' OR EXISTS (
+          SELECT 1 FROM store.changes c
+          WHERE c.entity = 'User' AND c.source = 'setup' AND c.scan_id <> batch_changes.scan_id
+      ))
 ),
 rows_of AS (
     SELECT f.entity, f.record_id, f.seq, map(list(f.field), list(f.value)) AS fields
