@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cdc.answer.setup_cause import setup_before
-from cdc.answer.setup_diff import setup_diff
-from cdc.answer.setup_rows import setup_at, setup_log
+from cdc.answer.setup_diff import PEOPLE, differences, setup_diff
+from cdc.answer.setup_rows import Setup, setup_at, setup_log
 from cdc.change.setup_kinds import SETUP_KINDS
 from cdc.ports.log import LogRecord
 from cdc.roles.access_watch import AccessWatch
@@ -155,3 +155,28 @@ async def test_the_likely_cause_of_an_alert_is_the_flow_that_acts_on_what_was_ch
         assert sentences is not None
         assert sentences[0].startswith("Likely cause: Flow Opportunity_Delivery_Sync-2 was created by ")
         assert sentences[0].endswith("90 s before; it acts on Opportunity and names Delivery_Status__c.")
+
+
+async def test_two_orgs_differ_exactly_where_they_were_made_to(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    async with (
+        recorded(tmp_path / "one", members=("Account",), setup_interval_s=0.3) as one,
+        recorded(tmp_path / "two", members=("Account",), setup_interval_s=0.3, seed=8) as two,
+    ):
+        one.org.setup.put("UserRole", {"Name": "Left", "DeveloperName": "Left"})
+        two.org.setup.put("PermissionSet", {"Name": "Right", "Label": "Right"})
+        one.org.setup.put("ApexClass", {"Name": "Both", "Body": "first\nsecond\n"})
+        two.org.setup.put("ApexClass", {"Name": "Both", "Body": "first\nother\n"})
+        sides = []
+        for world in (one, two):
+            await read_again(world)
+            held = rows(world)
+            sides.append(Setup({kind: found for kind, found in held.items() if kind not in PEOPLE}))
+        found = list(differences(*sides))
+    assert {row[:2] for row in found} == {
+        ("ApexClass:Both", "changed"),
+        ("PermissionSet:Right", "added"),
+        ("UserRole:Left", "removed"),
+    }
+    assert [row[3] for row in found if row[0] == "ApexClass:Both"][1:] == [" first", "-second", "+other"]
