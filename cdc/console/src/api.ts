@@ -37,7 +37,10 @@ export function adoptToken(): void {
 
 export const token = (): string => sessionStorage.getItem(TOKEN) ?? "";
 export const setToken = (value: string): void => sessionStorage.setItem(TOKEN, value.trim());
-export const forgetToken = (): void => sessionStorage.removeItem(TOKEN);
+export const forgetToken = (): void => {
+  sessionStorage.removeItem(TOKEN);
+  held.clear();
+};
 
 export type Given = Record<string, string | number | boolean | string[] | null | undefined>;
 
@@ -51,7 +54,13 @@ export function address(path: string, given: Given = {}): string {
   return `/api/v1/${path}${text ? `?${text}` : ""}`;
 }
 
-export async function call(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
+export async function call(
+  method: string,
+  url: string,
+  body?: unknown,
+  signal?: AbortSignal,
+  tag?: string,
+): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, {
@@ -60,6 +69,7 @@ export async function call(method: string, url: string, body?: unknown, signal?:
       headers: {
         Authorization: `Bearer ${token()}`,
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...(tag === undefined ? {} : { "If-None-Match": tag }),
       },
       body: body === undefined ? null : JSON.stringify(body),
     });
@@ -67,7 +77,7 @@ export async function call(method: string, url: string, body?: unknown, signal?:
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Problem(0, "No answer", "The recorder does not answer at this address; it may be stopped or starting.");
   }
-  if (response.ok) return response;
+  if (response.ok || (tag !== undefined && response.status === 304)) return response;
   const text = await response.text();
   let problem: { title?: string; detail?: string } = {};
   try {
@@ -79,8 +89,25 @@ export async function call(method: string, url: string, body?: unknown, signal?:
   throw new Problem(response.status, problem.title ?? response.statusText, problem.detail ?? "");
 }
 
+/** Answers by address, with the tags they came under: what has not changed is not sent again. */
+const held = new Map<string, { tag: string; token: string; answer: Answer }>();
+const HELD_MAX = 50;
+
 export async function ask(path: string, given: Given = {}, signal?: AbortSignal): Promise<Answer> {
-  return (await (await call("GET", address(path, given), undefined, signal)).json()) as Answer;
+  const url = address(path, given);
+  const before = held.get(url);
+  const mine = before?.token === token() ? before : undefined;
+  const response = await call("GET", url, undefined, signal, mine?.tag);
+  if (response.status === 304 && mine) return mine.answer;
+  const answer = (await response.json()) as Answer;
+  const tag = response.headers.get("ETag");
+  held.delete(url);
+  if (tag) {
+    const oldest = held.size >= HELD_MAX ? held.keys().next().value : undefined;
+    if (oldest !== undefined) held.delete(oldest);
+    held.set(url, { tag, token: token(), answer });
+  }
+  return answer;
 }
 
 export async function post<T = Answer>(path: string, body: unknown): Promise<T> {
