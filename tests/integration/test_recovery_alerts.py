@@ -20,7 +20,7 @@ def alerts_of(one: World, user_id: str) -> list[str]:
     return [a["title"] for a in rows if any(actor["user_id"] == user_id for actor in a["actors"])]
 
 
-@pytest.mark.parametrize("echo", ["off", "SomebodyElse"])
+@pytest.mark.parametrize("echo", ["on", "off", "SomebodyElse"])
 def test_a_restore_alerts_nobody_and_a_stranger_under_our_name_does(tmp_path: Path, echo: str) -> None:
     with world(tmp_path, records=3_000, days=8) as one:
         one.org.post("/simulator/knobs", {"client_echo": echo})
