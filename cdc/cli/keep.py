@@ -128,5 +128,5 @@ def snapshot(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Empty, or not there yet.")],
     form: FORM = Format.TABLE,
 ) -> None:
-    """A consistent copy, also while the journal runs; any DuckDB opens it. Example: cdc snapshot /mnt/backup/acme"""
+    """A consistent copy, also while the journal runs; any DuckDB opens it. Example: cdc snapshot backup"""
     write(do(options.settings(), "snapshot", folder=str(Path(folder).absolute())), form)

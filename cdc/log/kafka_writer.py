@@ -15,6 +15,7 @@ writes them once, or opens again and goes on from the positions it gets.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -263,7 +264,9 @@ class KafkaWriter:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge(blocking=False)
-            producer.flush(CLOSE_TIMEOUT_S)
+            # A producer that failed for good says so once more here; what it held was purged.
+            with contextlib.suppress(KafkaException):
+                producer.flush(CLOSE_TIMEOUT_S)
 
     def _where(self) -> str:
         return f"{self._topics.prefix} at {self._options.bootstrap_servers}"

@@ -101,6 +101,11 @@ def test_the_example_runs(lived: Lived, tmp_path: Path, verb: str, example: str)
     )
 
 
+def _may_be_interrupted() -> None:
+    """Below a shell's background job interrupts are ignored, and that would be inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def finished(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait(TAKES_S_MAX)

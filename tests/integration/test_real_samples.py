@@ -48,7 +48,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 ("wide", WIDE_BITMAP), ("merged", MERGED),
             ):  # fmt: skip
                 publish(org, name, payload)
-            count = "SELECT (SELECT count(*) FROM changes) + (SELECT count(*) FROM quarantine)"
+            count = "SELECT (SELECT count(*) FROM changes WHERE source = 'pubsub') + (SELECT count(*) FROM quarantine)"
             until("all are recorded", lambda: recorder.sql(count)[0][0] >= 24)
             yield recorder
         finally:

@@ -91,10 +91,10 @@ async def test_a_baseline_that_was_stopped_goes_on_from_its_locator(tmp_path: Pa
         await world.until(
             "it stopped in the middle", lambda: world._running is not None and world._running.done()
         )
+        kept = "SELECT count(*) FROM changes WHERE source = 'baseline'"
+        await world.until("the journal has what was read", lambda: world.sql(kept) != [(0,)])
         await world.stop()
-        held = world.sql("SELECT count(*) FROM changes WHERE source = 'baseline'")
         assert 0 < first.read < 500
-        assert held != [(0,)]
         await world.restart()
         second = between(world, lambda read: None)
         await world.settled(entities=1)
