@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -121,7 +122,11 @@ def stopped(process: subprocess.Popen[bytes], out: Path, verb: str) -> int:
     while process.poll() is None and time.monotonic() < deadline and not out.stat().st_size:
         time.sleep(0.1)
     assert process.poll() is None, out.read_text(errors="replace")[-2000:]
-    process.send_signal(signal.SIGINT)
+    # As a person would: again, where the first came at a moment that heeds none.
+    for _ in range(int(TAKES_S_MAX)):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(1)
     return finished(process)
 
 
