@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-GROWTH = 2
-NEAR_HOURS = 3
-CONSTANT_SHARE = 0.9
+from cdc.detect.templates import CONSTANT_SHARE, GROWTH, NEAR_HOURS
 
 
 def silences(alert: Mapping[str, Any]) -> list[str]:
