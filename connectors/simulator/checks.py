@@ -19,6 +19,7 @@ from connectors.simulator.fields import Leaf
 from connectors.simulator.ids import with_suffix
 from connectors.simulator.knobs import Knobs
 from connectors.simulator.model import Change, Op
+from connectors.simulator.rows import ASKED_VERSION
 
 LOCKED = OrgError("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record")
 
@@ -178,7 +179,7 @@ def _duplicate(rule: DuplicateRule, entity: Entity, found: list[Record]) -> OrgE
             "record": {
                 "attributes": {
                     "type": entity.name,
-                    "url": f"/services/data/v66.0/sobjects/{entity.name}/{record.id}",
+                    "url": f"/services/data/v{ASKED_VERSION.get()}/sobjects/{entity.name}/{record.id}",
                 },
                 "Id": record.id,
             },

@@ -6,6 +6,7 @@ from typing import Any
 
 from connectors.simulator.entities import Entity
 from connectors.simulator.fields import Field, Leaf
+from connectors.simulator.rows import ASKED_VERSION
 
 DEFAULTED = frozenset({"OwnerId", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById"})
 """Never null, and set by the org where an insert does not."""
@@ -63,7 +64,7 @@ def describe_entity(
 def summary(entity: Entity) -> dict[str, Any]:
     """What the global description and an entity's own have in common."""
     deletable = entity.name != "User"
-    at = f"/services/data/v66.0/sobjects/{entity.name}"
+    at = f"/services/data/v{ASKED_VERSION.get()}/sobjects/{entity.name}"
     return {
         "name": entity.name,
         "label": entity.label,

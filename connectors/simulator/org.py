@@ -333,14 +333,21 @@ class SimulatedOrg:
 
     def entity(self, name: str) -> Entity:
         """An entity by its API name. Raises INVALID_TYPE."""
-        found = self.entities.get(name)
-        if found is None or self.faults.active("no_permission", entity=name) is not None:
+        found = self.entities.get(self.name_of(name))
+        if found is None or self.faults.active("no_permission", entity=found.name) is not None:
             raise OrgError(
                 "INVALID_TYPE",
                 f"sObject type '{name}' is not supported. If you are attempting to use a custom object, be "
                 "sure to append the '__c' after the entity name.",
             )
         return found
+
+    def name_of(self, entity: str) -> str:
+        """An entity's name as described, whatever the case it is asked in; as it is where there is none."""
+        if entity in self.entities:
+            return entity
+        wanted = entity.lower()
+        return next((name for name in self.entities if name.lower() == wanted), entity)
 
     def describe(self, entity: str, *, as_user: str = "") -> dict[str, Any]:
         """The describe JSON of one entity."""
@@ -369,7 +376,7 @@ class SimulatedOrg:
     def query(self, soql: str, *, include_deleted: bool = False, as_user: str = "") -> Rows:
         """Run a query; the rows are made page by page. Raises MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE."""
         query = parse_query(soql)
-        if query.entity not in self.entities:
+        if self.name_of(query.entity) not in self.entities:
             rows = table_rows(self, query, tooling=False)
             if rows is not None:
                 return rows
@@ -480,8 +487,9 @@ class SimulatedOrg:
 
     def shape(self, entity: str, *, as_user: str = "") -> RowShape:
         """An entity's columns as this user sees them."""
-        key = (entity, SYSTEM if as_user == SYSTEM else "")
         made = self.entity(entity)
+        entity = made.name
+        key = (entity, SYSTEM if as_user == SYSTEM else "")
         shape = self._shapes.get(key)
         if shape is None:
             shape = self._shapes[key] = RowShape(made, self._hidden_from(entity, as_user))

@@ -9,9 +9,10 @@ from typing import Any
 from connectors.simulator.entities import Entity, Record
 from connectors.simulator.errors import OrgError
 from connectors.simulator.ids import with_suffix
-from connectors.simulator.rows import Column, RowShape, attributes
-from connectors.simulator.soql import Query
+from connectors.simulator.rows import Column, RowShape, attributes, rest_value
+from connectors.simulator.soql import Query, TypeOf
 from connectors.simulator.soql_conditions import Resolved, comparable
+from connectors.simulator.soql_functions import FOR_READING, function_of
 from connectors.simulator.soql_groups import grouped_rows
 
 FIELDS_ALL_ROWS_MAX = 200
@@ -94,6 +95,7 @@ def _run(query: Query, asking: _Asking, *, snapshot: bool) -> Rows:
         return _grouped(query, seen, related, asking)
     columns = [] if query.counts else _columns(query, seen, related)
     columns += [_children(child, seen.entity, asking) for child in query.children]
+    columns += [related.type_of(one) for one in query.types]
     chosen = _chosen(query, seen.entity, related, asking)
     if query.counts:
         return Rows(len(chosen), lambda start, count: [], counts=True)
@@ -192,7 +194,7 @@ def _row(entity: str, columns: Sequence[tuple[str, Column]], record: Record) -> 
 
 def _columns(query: Query, shape: RowShape, related: _Related) -> list[tuple[str, Column]]:
     columns: list[tuple[str, Column]] = []
-    for name in query.fields:
+    for name, alias in zip(query.fields, query.aliases or ("",) * len(query.fields), strict=True):
         if name.startswith("FIELDS("):
             wanted = name[7:-1]
             if wanted not in ("ALL", "STANDARD", "CUSTOM"):
@@ -207,6 +209,8 @@ def _columns(query: Query, shape: RowShape, related: _Related) -> list[tuple[str
                 for one in shape.names
                 if wanted == "ALL" or one.endswith(("__c", "__s")) == (wanted == "CUSTOM")
             )
+        elif name.partition("(")[0] in FOR_READING:
+            columns.append(_for_reading(related.resolve(name), alias))
         elif "(" in name:
             raise OrgError("MALFORMED_QUERY", f"unexpected token: '{name}'")
         elif "." in name:
@@ -214,6 +218,10 @@ def _columns(query: Query, shape: RowShape, related: _Related) -> list[tuple[str
         else:
             columns.append(shape.column(name))
     return columns
+
+
+def _for_reading(field: Resolved, alias: str) -> tuple[str, Column]:
+    return alias or field.name, lambda record: rest_value(field.described, field.get(record))
 
 
 class _Related:
@@ -237,6 +245,8 @@ class _Related:
 
     def resolve(self, name: str) -> Resolved:
         """A field of the entity itself or of one it refers to."""
+        if "(" in name:
+            return function_of(name, self.resolve)
         if "." not in name:
             return self._shape.resolve(name)
         _, path, target, rest = self._parts(name)
@@ -259,6 +269,28 @@ class _Related:
             if parent is None:
                 return None
             return {"attributes": attributes(target.entity.name, parent.id), column_name: value(parent)}
+
+        return relationship, nested
+
+    def type_of(self, asked: TypeOf) -> tuple[str, Column]:
+        """The nested object of TYPEOF: its columns depend on what a record's reference points at."""
+        relationship, path, _, _ = self._parts(f"{asked.relationship}.Id")
+        shapes = [(self._asking.shape(entity), names) for entity, names in asked.by_entity]
+        columns = {
+            shape.entity.name: [shape.column(name) for name in names] for shape, names in shapes
+        }  # fmt: skip
+
+        def nested(record: Record) -> Any:
+            parent_id = record.values.get(path)
+            entity = None if parent_id is None else self._asking.entity_of_id(parent_id)
+            parent = self._parent(parent_id)
+            if entity is None or parent is None:
+                return None
+            chosen = columns.get(entity.name)
+            if chosen is None:
+                shape = self._asking.shape(entity.name)
+                chosen = [shape.column(name) for name in asked.otherwise]
+            return _row(entity.name, chosen, parent)
 
         return relationship, nested
 

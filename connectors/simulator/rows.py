@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,10 @@ from connectors.simulator.fields import Field
 from connectors.simulator.soql_conditions import Resolved
 
 API_VERSION = "66.0"
+
+ASKED_VERSION: ContextVar[str] = ContextVar("asked_version", default=API_VERSION)
+"""The API version that the request being answered names in its path: every address in its answer has it."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Column = Callable[[Record], Any]
@@ -147,4 +152,4 @@ def _compound_of(field: Field) -> Column:
 
 def attributes(entity: str, record_id: str) -> dict[str, str]:
     """The `attributes` of a REST record."""
-    return {"type": entity, "url": f"/services/data/v{API_VERSION}/sobjects/{entity}/{record_id}"}
+    return {"type": entity, "url": f"/services/data/v{ASKED_VERSION.get()}/sobjects/{entity}/{record_id}"}

@@ -22,7 +22,7 @@ from connectors.simulator.ids import record_id as make_id
 from connectors.simulator.invented import BUSINESS_RECORD_TYPE, PERSON_RECORD_TYPE
 from connectors.simulator.model import Op
 from connectors.simulator.queries import Rows
-from connectors.simulator.rows import rest_value
+from connectors.simulator.rows import ASKED_VERSION, rest_value
 from connectors.simulator.setup_facts import KINDS
 from connectors.simulator.soql import Query, is_aggregate
 from connectors.simulator.soql_conditions import Resolved, comparable
@@ -75,7 +75,7 @@ def table_rows(org: SimulatedOrg, query: Query, *, tooling: bool) -> Rows | None
             "When retrieving results with Metadata or FullName fields, the query qualifications must specify no more "
             f"than one row for retrieval. Result size: {len(rows)}",
         )
-    at = f"/services/data/v66.0/{'tooling/' if tooling else ''}sobjects/{name}"
+    at = f"/services/data/v{ASKED_VERSION.get()}/{'tooling/' if tooling else ''}sobjects/{name}"
     if any(one.startswith("FIELDS(") for one in query.fields):
         made = [_selected(list(row), row, _attributes(name, at, row)) for row in rows]
     else:

@@ -1,6 +1,7 @@
 """The SOQL the org understands, parsed; what its conditions mean is in `soql_conditions.py`.
 
-    SELECT fields | FIELDS(ALL|STANDARD|CUSTOM) | COUNT() | COUNT(f) alias | (SELECT … FROM Children) FROM Entity
+    SELECT fields | FIELDS(ALL|STANDARD|CUSTOM) | COUNT() | COUNT(f) alias | CALENDAR_MONTH(f) | toLabel(f) | FORMAT(f)
+        | TYPEOF Owner WHEN User THEN f, … ELSE f END | (SELECT … FROM Children) FROM Entity
     [WHERE = != <> < <= > >= LIKE IN NOT-IN (values | SELECT …) INCLUDES EXCLUDES, AND OR NOT, parentheses]
     [GROUP BY f, …] [HAVING …] [ORDER BY f [ASC|DESC] [NULLS …], …] [LIMIT n] [OFFSET n] [ALL ROWS] [FOR VIEW …]
 
@@ -43,6 +44,15 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class TypeOf:
+    """`TYPEOF Owner WHEN User THEN Name ELSE Id END`: fields by what a reference points at."""
+
+    relationship: str
+    by_entity: tuple[tuple[str, tuple[str, ...]], ...]
+    otherwise: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A parsed query. `where` compiles against an entity; None: every record."""
 
@@ -57,6 +67,7 @@ class Query:
     children: tuple[Query, ...] = ()  # subqueries; their entity is the name of a relationship
     group_by: tuple[str, ...] = ()
     having: Callable[[Resolve, int], Condition] | None = None
+    types: tuple[TypeOf, ...] = ()
 
     @property
     def counts(self) -> bool:
@@ -107,7 +118,7 @@ class _Parser:
 
     def _query(self) -> Query:
         self._expect("SELECT")
-        fields, aliases, children = self._select()
+        fields, aliases, children, types = self._select()
         self._expect("FROM")
         entity = self._entity()
         if self._is_alias():
@@ -132,7 +143,8 @@ class _Parser:
         limit = self._whole() if self._accept("LIMIT") else None
         offset = self._whole() if self._accept("OFFSET") else 0
         return Query(
-            fields, entity, where, tuple(order_by), limit, offset, ids, aliases, children, tuple(group_by), having
+            fields, entity, where, tuple(order_by), limit, offset, ids, aliases, children, tuple(group_by), having,
+            types,
         )  # fmt: skip
 
     def _inside(self) -> Query:
@@ -163,18 +175,40 @@ class _Parser:
         if self._at < len(self._tokens):
             raise malformed(self._peek())
 
-    def _select(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Query, ...]]:
+    def _select(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Query, ...], tuple[TypeOf, ...]]:
         fields: list[str] = []
         aliases: list[str] = []
         children: list[Query] = []
+        types: list[TypeOf] = []
         while True:
             if self._accept("("):
                 children.append(self._inside())
+            elif self._accept("TYPEOF"):
+                types.append(self._type_of())
             else:
                 fields.append(self._field())
                 aliases.append(self._name() if self._is_alias() else "")
             if not self._accept(","):
-                return tuple(fields), tuple(aliases), tuple(children)
+                return tuple(fields), tuple(aliases), tuple(children), tuple(types)
+
+    def _type_of(self) -> TypeOf:
+        relationship = self._name()
+        by_entity: list[tuple[str, tuple[str, ...]]] = []
+        while self._accept("WHEN"):
+            entity = self._entity()
+            self._expect("THEN")
+            by_entity.append((entity, self._names()))
+        otherwise = self._names() if self._accept("ELSE") else ()
+        self._expect("END")
+        if not by_entity:
+            raise malformed("END")
+        return TypeOf(relationship, tuple(by_entity), otherwise)
+
+    def _names(self) -> tuple[str, ...]:
+        names = [self._name()]
+        while self._accept(","):
+            names.append(self._name())
+        return tuple(names)
 
     def _field(self) -> str:
         """A field, or a function of one: `COUNT(Id)`, `FIELDS(ALL)`."""
@@ -185,7 +219,7 @@ class _Parser:
             inner = self._next().upper()
             self._expect(")")
             return f"FIELDS({inner})"
-        inner = "" if self._peek() == ")" else self._name()
+        inner = "" if self._peek() == ")" else self._field()
         self._expect(")")
         return f"{name.upper()}({inner})"
 

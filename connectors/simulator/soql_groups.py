@@ -43,7 +43,7 @@ def _columns(query: Query) -> list[tuple[str, str]]:
     columns: list[tuple[str, str]] = []
     unnamed = 0
     for name, alias in zip(query.fields, query.aliases or ("",) * len(query.fields), strict=True):
-        if not alias and is_aggregate(name):
+        if not alias and "(" in name:
             alias = f"expr{unnamed}"
             unnamed += 1
         columns.append((name, alias or name.rpartition(".")[2]))

@@ -186,6 +186,25 @@ async def test_every_answer_carries_the_orgs_own_skewed_date_and_the_calls_used(
         assert len(differences) > 1
 
 
+async def test_addresses_name_the_version_that_was_asked_and_objects_any_case() -> None:
+    async with simulated() as client:
+        old = await client.get("/services/data/v58.0/query", params={"q": "SELECT Id FROM Account LIMIT 1"})
+        assert old["records"][0]["attributes"]["url"].startswith("/services/data/v58.0/sobjects/Account/")
+        described = await client.get("/services/data/v58.0/sobjects/account/describe")
+        assert described["name"] == "Account"
+        assert described["urls"]["sobject"] == "/services/data/v58.0/sobjects/Account"
+        status, _, created = await client.send("POST", f"{AT}/sobjects/ACCOUNT", json={"Name": "Any case"})
+        assert status == 201
+        assert client.org.entity("Account").records.get(created["id"]) is not None
+
+
+@pytest.mark.parametrize(("version", "status", "code"), [("99.0", 404, "NOT_FOUND"), ("20.0", 410, "GONE")])
+async def test_versions_to_come_and_retired_ones_are_refused(version: str, status: int, code: str) -> None:
+    async with simulated() as client:
+        found, _, body = await client.send("GET", f"/services/data/v{version}/limits")
+        assert (found, body[0]["errorCode"]) == (status, code)
+
+
 async def test_the_versions_need_no_session_and_count_as_no_call() -> None:
     async with simulated() as client, client.session.get(client.url + "/services/data/") as answer:
         assert "66.0" in [one["version"] for one in await answer.json()]

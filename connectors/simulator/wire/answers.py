@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from connectors.simulator.errors import OrgError
+from connectors.simulator.rows import API_VERSION, ASKED_VERSION
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.sessions import Session
 
@@ -26,6 +27,7 @@ INNER: web.RequestKey[Any] = web.RequestKey("inner", object)
 BODY_BYTES_MAX = 150 * 1024 * 1024  # an upload of a bulk job
 DATA = "/services/data"
 UNAVAILABLE_RETRY_S = 5
+VERSION_LEAST = 31  # older ones were retired
 
 _NOT_COUNTED = frozenset({DATA, f"{DATA}/"})
 """Neither needs a session nor counts as a call (protocol section 5)."""
@@ -135,6 +137,7 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
         return response
     if request.path in _NOT_COUNTED:
         return await handler(request)
+    _address(request, wire)
     request[SESSION] = session_of(request)
     wire.count_call(request.path)
     try:
@@ -143,6 +146,25 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
         answer = error_answer(error)
     answer.headers["Sforce-Limit-Info"] = wire.org.usage.api_usage
     return answer
+
+
+def _address(request: web.Request, wire: Wire) -> None:
+    """The API version and the entity a path names. Raises NOT_FOUND for a version to come, GONE for a retired one."""
+    info = request.match_info
+    version = info.get("version", "")
+    if version:
+        number = version.partition(".")[0]
+        if (
+            not number.isdigit()
+            or version != f"{number}.0"
+            or int(number) > int(API_VERSION.partition(".")[0])
+        ):
+            raise OrgError("NOT_FOUND", "The requested resource does not exist", status=404)
+        if int(number) < VERSION_LEAST:
+            raise OrgError("GONE", f"API version {version} is retired", status=410)
+        ASKED_VERSION.set(version)
+    if "entity" in info:
+        info["entity"] = wire.org.name_of(info["entity"])
 
 
 def session_of(request: web.Request) -> Session:

@@ -51,7 +51,7 @@ async def create(request: web.Request) -> web.Response:
     """Insert up to 200 records."""
     body = await json_object(request)
     org = request.app[WIRE].org
-    asked = [one_asked(creation, org, _type(record), record) for record in _records(body)]
+    asked = [one_asked(creation, org, org.name_of(_type(record)), record) for record in _records(body)]
     return _written(request, asked, body)
 
 
@@ -60,7 +60,8 @@ async def update(request: web.Request) -> web.Response:
     body = await json_object(request)
     org = request.app[WIRE].org
     asked = [
-        one_asked(updating, org, _type(record), _named(record, "id"), record) for record in _records(body)
+        one_asked(updating, org, org.name_of(_type(record)), _named(record, "id"), record)
+        for record in _records(body)
     ]
     return _written(request, asked, body)
 
@@ -71,7 +72,7 @@ async def upsert(request: web.Request) -> web.Response:
     org = request.app[WIRE].org
     entity, field = request.match_info["entity"], request.match_info["field"]
     records = _records(body)
-    if any(_type(record) != entity for record in records):
+    if any(org.name_of(_type(record)) != entity for record in records):
         raise OrgError("INVALID_INPUT", "All records of an upsert have the type of the request")
     asked = [one_asked(upserting, org, entity, field, _named(record, field), record) for record in records]
     saved = save(request, asked, all_or_none=bool(body.get("allOrNone")))

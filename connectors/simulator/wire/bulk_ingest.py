@@ -92,7 +92,7 @@ class BulkIngest:
             raise OrgError(
                 "FEATURENOTENABLED", "hardDelete operation requires special user profile permission"
             )
-        org.entity(name)
+        name = org.entity(name).name
         external_id = str(body.get("externalIdFieldName") or "")
         if operation == "upsert":
             org.with_external_id(name, external_id, "")

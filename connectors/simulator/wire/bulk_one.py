@@ -137,7 +137,7 @@ class BulkOne:
             raise OrgError(
                 "FeatureNotEnabled", "hardDelete operation requires special user profile permission"
             )
-        self._org.entity(entity)
+        entity = self._org.entity(entity).name
         job = Job(
             id=self._new_id("750"),
             entity=entity,

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from connectors.simulator.errors import OrgError
 from connectors.simulator.rows import API_VERSION
-from connectors.simulator.wire.answers import SESSION, WIRE, json_answer, version_of
+from connectors.simulator.wire.answers import SESSION, VERSION_LEAST, WIRE, json_answer, version_of
 
-VERSIONS = (*(f"{number}.0" for number in range(31, 66)), API_VERSION)
+VERSIONS = (*(f"{number}.0" for number in range(VERSION_LEAST, 66)), API_VERSION)
 RESOURCES = (
     "sobjects", "query", "queryAll", "search", "parameterizedSearch", "recent", "limits", "composite", "jobs",
     "tooling",

@@ -14,6 +14,7 @@ from connectors.simulator.automation import Trigger, ValidationRule
 from connectors.simulator.channels import DEFAULT_CHANNEL, ENRICHED_FIELDS_MAX, Member
 from connectors.simulator.entities import Entity
 from connectors.simulator.errors import OrgError
+from connectors.simulator.rows import ASKED_VERSION
 from connectors.simulator.setup_tables import rule_of
 from connectors.simulator.soql import parse_query
 from connectors.simulator.soql_conditions import Resolved
@@ -90,7 +91,7 @@ class Tooling:
             rows = [row for row in rows if condition(row)]
         names = [resolve(field).name for field in query.fields]
         end = None if query.limit is None else query.offset + query.limit
-        at = "/services/data/v66.0/tooling/sobjects"
+        at = f"/services/data/v{ASKED_VERSION.get()}/tooling/sobjects"
         return [
             {
                 "attributes": {"type": MANAGED, "url": f"{at}/{MANAGED}/{row['Id']}"},

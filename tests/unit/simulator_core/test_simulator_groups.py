@@ -94,3 +94,40 @@ def test_what_makes_no_sense_is_refused(soql: str) -> None:
     org, _ = small()
     with pytest.raises(OrgError):
         rows(org, soql)
+
+
+def test_names_of_objects_are_found_in_any_case() -> None:
+    org, accounts = small()
+    found = rows(org, "select id from ACCOUNT where rating = 'Cold'")
+    assert [row["Id"] for row in found] == [accounts[2]]
+    assert found[0]["attributes"]["type"] == "Account"
+
+
+def test_groups_by_a_part_of_a_date() -> None:
+    org, _ = small()
+    first = rows(org, "SELECT CreatedDate FROM Account LIMIT 1")[0]["CreatedDate"]
+    found = rows(
+        org,
+        "SELECT CALENDAR_YEAR(CreatedDate) y, CALENDAR_MONTH(convertTimezone(CreatedDate)), COUNT(Id) n FROM Account "
+        "GROUP BY CALENDAR_YEAR(CreatedDate), CALENDAR_MONTH(convertTimezone(CreatedDate))",
+    )
+    assert [bare(row) for row in found] == [{"y": int(first[:4]), "expr0": int(first[5:7]), "n": 3}]
+    with pytest.raises(OrgError, match="does not support function"):
+        rows(org, "SELECT CALENDAR_YEAR(Name) FROM Account GROUP BY CALENDAR_YEAR(Name)")
+
+
+def test_values_can_be_asked_for_as_people_read_them() -> None:
+    org, _ = small()
+    found = rows(org, "SELECT toLabel(Rating), FORMAT(AnnualRevenue) money FROM Account ORDER BY Id LIMIT 1")
+    assert bare(found[0]) == {"Rating": "Hot", "money": "USD 10.00"}
+
+
+def test_a_reference_gives_fields_by_what_it_points_at() -> None:
+    org, _ = small()
+    soql = "SELECT Id, TYPEOF Owner WHEN User THEN Username ELSE Id END FROM Account LIMIT 1"
+    owner = rows(org, soql)[0]["Owner"]
+    assert set(owner) == {"attributes", "Username"}
+    otherwise = "SELECT TYPEOF Owner WHEN Account THEN Name ELSE Id END FROM Account LIMIT 1"
+    assert set(rows(org, otherwise)[0]["Owner"]) == {"attributes", "Id"}
+    with pytest.raises(OrgError, match="unexpected token"):
+        rows(org, "SELECT TYPEOF Owner ELSE Id END FROM Account")
