@@ -10,7 +10,7 @@
         ChannelStopped         permanent: say why, leave it
         PositionLost           expired or corrupted: open a lost stretch, resume at the oldest retained
       StopProcess         nothing here can go on safely
-        Fenced, ActionFailed, JournalLocked, JournalTooNew, DiskFull, PortTaken, LogRefused, AuthRefused
+        Fenced, ActionFailed, JournalLocked, JournalTooNew, DiskFull, PortTaken, LogRefused, AuthRefused, OtherOrg
       TellUser            the request cannot be served as asked (exit code 2)
         SettingsError, BadArgument, NotFound
       Undecodable         one event's bytes: it goes to quarantine, the stream goes on
@@ -122,6 +122,10 @@ class Fenced(StopProcess):
 
 class AuthRefused(StopProcess):
     """The org refuses these credentials; trying again will not help."""
+
+
+class OtherOrg(StopProcess):
+    """The login is of another org than the one recorded here."""
 
 
 class LogRefused(StopProcess):

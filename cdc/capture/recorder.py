@@ -8,7 +8,7 @@ back-off; one queue leads to one writer, and a full queue stops the channels fro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +17,7 @@ from cdc.avro.own import RECORD_STATE_SCHEMA_ID
 from cdc.avro.schema import EventSchema
 from cdc.capture.backoff import Backoff, Turns
 from cdc.capture.channel import Channel, ChannelState, Standing
+from cdc.capture.claim import claim
 from cdc.capture.holes import Holes
 from cdc.capture.members import MemberWatch
 from cdc.capture.options import (
@@ -78,6 +79,7 @@ class Recorder:
     holes: Holes = field(default_factory=Holes)
     prefix: Prefix = single_object
     noted: Troubles | None = None  # shared with the rest of the process
+    org_id: Callable[[], Awaitable[str]] | None = None  # of the login, once there is one
     troubles: Troubles = field(init=False)
     _queue: WorkQueue[Envelope] = field(init=False)
     _log_thread: ThreadPoolExecutor = field(init=False)
@@ -122,6 +124,8 @@ class Recorder:
     async def _begin(self) -> None:
         """Log in, and know what the channels carry, before anything is subscribed to."""
         await self._log_in()
+        if self.org_id is not None:
+            await claim(self, await self.org_id())
         names = (*self.options.channels, *self.options.platform_events)
         await self._switch_off(set(names))
         await self.members.open()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import schemas.own as own
+from cdc.log.origin import ORIGIN_KEY, Origin
 from cdc.ports.columns import Bad
 from cdc.ports.log import LogRecord
 
@@ -57,6 +58,7 @@ class Control:
     descriptions: list[Description] = field(default_factory=list)
     alerts: list[Told] = field(default_factory=list)
     decisions: list[Told] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
 
 
@@ -97,6 +99,9 @@ def _read_schema(record: LogRecord, control: Control) -> None:
     if record.key.startswith(SETUP_PREFIX):
         return
     text = record.value.decode()
+    if record.key == ORIGIN_KEY:
+        control.origins.append(Origin.of(text))
+        return
     if not record.key.startswith(DESCRIBE_PREFIX):
         control.schemas.append(SchemaText(record.key, text, record.ordinal, record.appended_at))
         return

@@ -24,6 +24,7 @@ from cdc.journal.compact import compact
 from cdc.journal.faults import translated
 from cdc.journal.manifests import Manifest, SigningKey
 from cdc.journal.needs import needs_between, requests, schema_requests, unmet_needs
+from cdc.journal.origin import check_origin
 from cdc.journal.ownership import Ownership
 from cdc.journal.restoring import begin_from_segments
 from cdc.journal.sealer import Sealer
@@ -150,6 +151,7 @@ class DuckJournal:
     def open(self) -> Checkpoint:
         """Open or create, migrate, start the writer thread; returns how far it has read the log."""
         self._connect()
+        check_origin(self._connection, self._schema_text)
         self._held = load(self._connection, self.org)
         if self._held.ordinal == 0 and begin_from_segments(self._connection, self.segments):
             self._held = load(self._connection, self.org)

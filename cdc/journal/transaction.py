@@ -20,6 +20,7 @@ from cdc.journal.coverage import Stretches
 from cdc.journal.late import Late
 from cdc.journal.needs import Need, write_needs
 from cdc.journal.ordinals import next_ordinal_held
+from cdc.journal.origin import claim_origin
 from cdc.journal.quarantine import QUARANTINE_TOPIC, Unread, unread, write_quarantine
 from cdc.journal.recovery import write_recovery
 from cdc.journal.rows import GAP_NAMES, NO_CHANNEL, Rows, by_channel, field_table, new_rows
@@ -56,6 +57,8 @@ class BatchWriter:
         if after.checkpoint == held.checkpoint and not batch.control:
             return held
         control = read_control(batch.control)
+        for origin in control.origins:
+            claim_origin(self._connection, origin)
         self.schemas.told(control.schemas)
         self.schemas.described(control.descriptions)
         rows = self._changes(batch, held, after)

@@ -21,7 +21,7 @@ from cdc.log.embedded_sql import connect, sql, translated
 from cdc.log.embedded_upkeep import Upkeep
 from cdc.log.topics import POSITIONS, SCHEMAS
 from cdc.ports.log import CONTROL_TOPICS, Checkpoint, LogBatch, LogRecord, Positions
-from cdc.ports.types import Millis, SchemaId
+from cdc.ports.types import Millis, Ordinal, SchemaId
 
 RETENTION_DEFAULT_MS = 14 * 24 * 3_600_000
 
@@ -109,6 +109,10 @@ class EmbeddedLog:
         rows = self._rows("recent", {"limit": records_max})
         return [(event_id, record_id) for event_id, record_id in reversed(rows)]
 
+    def reached(self) -> Ordinal:
+        with self._writing:
+            return Ordinal(self._read_positions(self._connected()).next_ordinal - 1)
+
     def schema(self, schema_id: SchemaId) -> str | None:
         rows = self._rows("newest", {"topic": SCHEMAS, "key": schema_id})
         return str(rows[0][0], "utf-8") if rows else None
@@ -129,11 +133,11 @@ class EmbeddedLog:
             self._epoch = 0
 
     def _read_positions(self, connection: sqlite3.Connection) -> Positions:
-        row = connection.execute(sql("newest"), {"topic": POSITIONS, "key": self._org}).fetchone()
-        if row is None:
-            return Positions(self._org)
         try:
-            return positions_codec.decode(row[0])
+            row = connection.execute(sql("newest"), {"topic": POSITIONS, "key": self._org}).fetchone()
+            return Positions(self._org) if row is None else positions_codec.decode(row[0])
+        except sqlite3.Error as e:
+            raise translated(e, self._path) from e
         except ValueError as e:
             raise LogRefused(f"the newest positions cannot be read: {e}", where=str(self._path)) from e
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pyarrow.compute as pc
 
+from cdc.log.origin import replaced
 from cdc.ports.columns import ColumnBatch
 from cdc.ports.log import Checkpoint, Log, LogBatch
 from cdc.ports.types import Ordinal
@@ -41,9 +42,13 @@ def follow(
 
     A follower further on is given only what lies beyond the checkpoint it had at the beginning: changes exactly;
     control records whose place cannot be told from the ordinal once more, which their readers take as no news.
-    Errors of the log and of the followers come through; the caller begins again from the checkpoints.
+    Errors: StopProcess where the log ends before what a follower has taken, since it is then another log, whose
+    changes with the same numbers would be taken for known ones. Errors of the log and of the followers come through; the caller begins again from the checkpoints.
     """
     begun = [follower.checkpoint for follower in followers]
+    taken_most = max((checkpoint.ordinal for checkpoint in begun), default=0)
+    if taken_most and (reached := log.reached()) < taken_most:
+        raise replaced(f"change {taken_most} was read from it, and it ends at {reached}")
     batches = log.batches(start, idle_s=IDLE_S)
     try:
         for batch in batches:

@@ -11,10 +11,12 @@ from cdc.log.kafka_publisher import KafkaPublisher
 from cdc.log.kafka_reader import ordered_batches, plain_batches
 from cdc.log.kafka_recent import read_recent
 from cdc.log.kafka_schemas import KafkaSchemas
+from cdc.log.kafka_tail import read_tail
 from cdc.log.kafka_topics import KafkaTopics
 from cdc.log.kafka_writer import KafkaWriter
+from cdc.log.topics import POSITIONS
 from cdc.ports.log import CONTROL_TOPICS, Checkpoint, LogBatch, LogRecord, Positions
-from cdc.ports.types import SchemaId
+from cdc.ports.types import Ordinal, SchemaId
 
 __all__ = ["KafkaLog", "KafkaLogOptions"]
 
@@ -60,6 +62,11 @@ class KafkaLog:
 
     def recent(self, records_max: int) -> Sequence[tuple[str, str]]:
         return read_recent(self._options, self._topics, records_max)
+
+    def reached(self) -> Ordinal:
+        if POSITIONS not in self._topics.partition_counts():
+            return Ordinal(0)
+        return Ordinal(read_tail(self._options, self._topics).next_ordinal - 1)
 
     def schema(self, schema_id: SchemaId) -> str | None:
         return self._schemas.get(schema_id)

@@ -10,7 +10,7 @@ from cdc.log.kafka_partitions import KafkaPartitions, Partition
 from cdc.log.kafka_topics import KafkaTopics
 from cdc.log.topics import SCHEMAS
 
-CHANGING = ("describe/", "setup/")
+CHANGING = ("describe/", "setup/", "origin/")
 """Keys under them get newer values; every other key is an immutable id."""
 
 

@@ -122,6 +122,10 @@ class Log(Protocol):
         """(event id, record id) of about the newest `records_max` changes, oldest first: the memory of repeats."""
         ...
 
+    def reached(self) -> Ordinal:
+        """The last ordinal that is committed; 0 in a log nobody has written."""
+        ...
+
     def schema(self, schema_id: SchemaId) -> str | None:
         """What the `schemas` topic holds for an id (also `describe/<Entity>`: the newest description)."""
         ...

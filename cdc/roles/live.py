@@ -313,6 +313,10 @@ def make_recorder(
 ) -> Recorder:
     org = make_org(settings.salesforce, session, metrics)
     owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    async def org_id() -> str:
+        return (await session.token()).org_id
+
     return Recorder(
         capture_options(settings, owner),
         log,
@@ -323,4 +327,5 @@ def make_recorder(
         org.bulk,
         prefix=make_prefix(settings, troubles.note),
         noted=troubles,
+        org_id=org_id,
     )

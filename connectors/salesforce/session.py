@@ -23,7 +23,7 @@ from typing import Any
 import aiohttp
 
 from cdc.change.ids import to_18
-from cdc.errors import AuthExpired, AuthRefused, CdcError, OrgUnavailable, RetryLater
+from cdc.errors import AuthExpired, AuthRefused, CdcError, OrgUnavailable, OtherOrg, RetryLater
 from cdc.ports.clock import Clock
 from cdc.ports.types import Millis
 from connectors.salesforce.grants import (
@@ -93,6 +93,7 @@ class Session:
         self._failure: _Failure | None = None
         self._rotated: tuple[object, str] | None = None
         self._was_let_in = False
+        self._org_id = ""
 
     async def token(self) -> Token:
         """The current token, fetched if there is none yet."""
@@ -189,8 +190,14 @@ class Session:
             self._failure = _Failure.after(self._failure, error, self._clock.monotonic_s(), self._jitter())
             self._failure.versions = self._versions()
             raise error from None
+        if self._org_id and answer.org_id != self._org_id:
+            raise OtherOrg(
+                f"the login is of the org {answer.org_id} now, and was of {self._org_id} before",
+                where=self._credentials.login_url,
+                do="check login_url and the credentials; what was recorded of one org is not gone on with from another",
+            )
         self._failure = None
-        self._was_let_in = True
+        self._was_let_in, self._org_id = True, answer.org_id
         if answer.refresh_token:
             self._rotated = (self._credentials.refresh_token.version(), answer.refresh_token)
         self._token = Token(

@@ -203,6 +203,16 @@ def test_a_new_log_begins_at_one_with_no_position(place: Place) -> None:
     log.close()
 
 
+def test_how_far_a_log_goes_is_told_to_anybody_also_before_it_is_written(place: Place) -> None:
+    reader = place.log()
+    assert reader.reached() == 0
+    with opened(place) as log:
+        log.append([change(1), change(2)], upto(3))
+        log.append([control("jobs", "a", 2)], upto(3))
+        assert (log.reached(), reader.reached()) == (2, 2)
+    reader.close()
+
+
 def test_changes_of_all_topics_come_in_ordinal_order_as_they_were_written(place: Place) -> None:
     written = [change(n, (ACCOUNT, CONTACT, "Order__e", "quarantine")[n % 4]) for n in range(1, 101)]
     with opened(place) as log:

@@ -15,7 +15,7 @@ import jwt
 import pytest
 from aiohttp import web
 
-from cdc.errors import AuthExpired, AuthRefused, CdcError, OrgUnavailable, SettingsError
+from cdc.errors import AuthExpired, AuthRefused, CdcError, OrgUnavailable, OtherOrg, SettingsError
 from cdc.ports.clock import Clock
 from cdc.ports.types import Millis
 from connectors.salesforce.grants import TOKEN_PATH, AuthMethod, Credentials
@@ -448,3 +448,14 @@ async def test_credentials_that_have_worked_and_are_refused_later_are_tried_agai
             assert "tried again by itself" in raised.value.sentence()
             time.s += 120
             assert (await s.refresh(first)).access_token == "token-2"
+
+
+async def test_a_login_that_leads_to_another_org_than_before_is_not_taken(tmp_path: Path) -> None:
+    """A secret replaced by that of another org: its changes must not go on behind those of the first."""
+    async with running(Org()) as org:
+        other = token_body(org, "token-2") | {"id": f"{org.url}/id/00D5e000000AbCd/0055e000000AbCd"}
+        org.script("POST", TOKEN_PATH, answer(200, token_body(org)), answer(200, other))
+        async with session(client_credentials(org, tmp_path)) as s:
+            first = await s.token()
+            with pytest.raises(OtherOrg, match=f"of the org 00D5e000000AbCd.* and was of {ORG_ID}"):
+                await s.refresh(first)
