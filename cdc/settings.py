@@ -33,6 +33,7 @@ from cdc.errors import SettingsError
 from cdc.settings_values import (
     Address,
     Duration,
+    FieldNames,
     HttpsUrl,
     Texts,
     are_networks,
@@ -364,7 +365,10 @@ class PollSettings(Section):
 class PrivacySettings(Section):
     """What viewers and sinks do not see."""
 
-    masked: Texts = Field([], description="Entity.Field; masked for viewers and at every sink")
+    masked: FieldNames = Field([], description="Entity.Field; masked for viewers and at every sink")
+    masked_classes: Texts = Field(
+        [], description="PII, Confidential …: fields the org classes so are masked in copies to another org"
+    )
 
 
 class DetectSettings(Section):

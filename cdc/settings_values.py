@@ -62,7 +62,15 @@ def are_networks(items: list[str]) -> list[str]:
     return items
 
 
+def are_fields(items: list[str]) -> list[str]:
+    for item in items:
+        if not re.fullmatch(r"\w+(\.\w+)+", item):
+            raise ValueError(f"{item!r} is not Entity.Field, like Contact.Email")
+    return items
+
+
 Duration = Annotated[str, AfterValidator(is_duration)]
 HttpsUrl = Annotated[str, AfterValidator(is_https)]
 Address = Annotated[str, AfterValidator(is_address)]
 Texts = list[str]
+FieldNames = Annotated[list[str], AfterValidator(are_fields)]

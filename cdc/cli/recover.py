@@ -147,7 +147,10 @@ def copy_to_sandbox(
     before: BEFORE = None,
     record: RECORD = None,
     mask: Annotated[
-        list[str] | None, typer.Option("--mask", help="Entity.Field, besides privacy.masked.")
+        list[str] | None,
+        typer.Option(
+            "--mask", help="Entity.Field or a class (PII), besides privacy.masked and masked_classes."
+        ),
     ] = None,
     parents: Annotated[bool, typer.Option(help="What they point to as well.")] = True,
     children: Annotated[bool, typer.Option(help="What points to them as well.")] = True,

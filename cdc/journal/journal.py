@@ -134,7 +134,8 @@ class DuckJournal:
         self._changed = threading.Condition()
         self._is_closing = False
         self._is_swapping = False
-        self._readers_open = 0
+        self._reading: set[int] = set()
+        self._readers_so_far = 0
         self._failure: CdcError | None = None
         self._unsent: list[dict[str, Any]] = []
         self._thread: threading.Thread | None = None
@@ -225,14 +226,21 @@ class DuckJournal:
             if self._readers is None:
                 raise StopProcess("the journal is closed", where=self.path)
             cursor = self._readers.cursor()
-            self._readers_open += 1
+            number = self._readers_so_far = self._readers_so_far + 1
+            self._reading.add(number)
         try:
             yield cursor
         finally:
             cursor.close()
             with self._changed:
-                self._readers_open -= 1
+                self._reading.discard(number)
                 self._changed.notify_all()
+
+    def await_readers(self, within_s: float) -> bool:
+        """Wait for the questions that run now, not for those that come meanwhile; False where one still runs."""
+        with self._changed:
+            now = set(self._reading)
+            return self._changed.wait_for(lambda: not now & self._reading, timeout=within_s)
 
     def compact(self) -> None:
         """Make the file anew without what was deleted; questions wait meanwhile. Errors: RetryLater, StopProcess."""
@@ -248,8 +256,8 @@ class DuckJournal:
         """On the writer's thread, with no reader left: the one moment at which nothing has the file open."""
         with self._changed:
             self._is_swapping = True
-            self._changed.wait_for(lambda: not self._readers_open, timeout=SWAP_WAIT_S)
-            if self._readers_open:
+            self._changed.wait_for(lambda: not self._reading, timeout=SWAP_WAIT_S)
+            if self._reading:
                 self._is_swapping = False
                 self._changed.notify_all()
                 raise RetryLater(

@@ -18,12 +18,19 @@ from cdc.journal.merging import merge_small
 from cdc.journal.segments import Chain, adopt, remove_unnamed, seal_range
 from cdc.journal.statements import statement
 
+READERS_WAIT_S = 10.0
+"""How long files that no manifest names any more wait for the questions that began before; a long one keeps them."""
+
 
 class Writer(Protocol):
     """What sealing needs of the journal."""
 
     def reader(self) -> AbstractContextManager[Any]:
         """A cursor of its own."""
+        ...
+
+    def await_readers(self, within_s: float) -> bool:
+        """Wait for the questions that run now; False where one still runs."""
         ...
 
     def errand(self, work: Callable[[Any], Any]) -> Future[Any]:
@@ -84,9 +91,12 @@ class Sealer:
                 done.append(self._sign())
             while merged := merge_small(self._writer, self.chain):
                 done.append(self.take_over(*merged))
+            # A question may still read files that were merged away just now: then the next seal removes them.
+            is_unread = self._writer.await_readers(READERS_WAIT_S)
             with self._writer.reader() as cursor:
                 self._hot_fields = _hot_fields(cursor)
-                remove_unnamed(cursor, self.chain.folder)
+                if is_unread:
+                    remove_unnamed(cursor, self.chain.folder)
             return done
 
     def take_over(self, manifest: Manifest, sha256: str) -> Manifest:

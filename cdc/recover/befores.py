@@ -13,6 +13,9 @@ from cdc.answer.answers import dicts_of
 from cdc.recover.scope import Scope, meant
 from cdc.recover.statements import sql
 
+STRETCH_RECORDS = 20_000
+"""Records of which the past is folded at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Touched:
@@ -37,12 +40,18 @@ def before_the_incident(reader: Any, scope: Scope) -> Iterator[list[Touched]]:
             reader.execute(sql("befores_table"))
             cut = min((t.first_seq for t in touched), default=0)
             for one in touched:
-                reader.execute(sql("befores"), {"entity": one.entity, "lo": one.lo, "hi": one.hi, "cut": cut})
+                for given in _stretches(reader, one):
+                    reader.execute(sql("befores"), {"entity": one.entity, "cut": cut, **given})
             reader.execute(sql("lives"))
             yield touched
         finally:
             reader.execute("DROP TABLE IF EXISTS temp.befores")
             reader.execute("DROP TABLE IF EXISTS temp.lives")
+
+
+def _stretches(reader: Any, one: Touched) -> list[dict[str, Any]]:
+    """The entity's records in stretches of ids, so that what is folded at once is bounded; with the fields written."""
+    return dicts_of(reader.execute(sql("stretches"), {"entity": one.entity, "records": STRETCH_RECORDS}))
 
 
 def whole_records(reader: Any, entity: str, ids: Sequence[str], cut: int) -> dict[str, dict[str, str | None]]:

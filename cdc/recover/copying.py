@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from cdc.answer.entities import entity_named
 from cdc.answer.times import Moment, moment
 from cdc.errors import BadArgument, NotFound
 from cdc.ports.org import EntityDescription, Org
+from cdc.recover.classes import classed, split
 from cdc.recover.dead_ends import without_dead_ends
 from cdc.recover.masking import mask
 from cdc.recover.plan import STAMPED, Draft, Say, counted, plan_row
@@ -39,7 +40,8 @@ States = dict[str, dict[str, dict[str, str | None]]]
 
 @dataclass(frozen=True, slots=True)
 class CopyOptions:
-    """`records`: only these of the chosen entities, and what belongs to them. `masked`: Entity.Field."""
+    """`records`: only these of the chosen entities, and what belongs to them. `masked`: Entity.Field, or a class
+    (compliance group or sensitivity) that the org has put fields in."""
 
     entities: tuple[str, ...]
     at: str | None = None
@@ -58,9 +60,13 @@ async def make_copy(
     target: str,
     options: CopyOptions,
     *,
+    source: Org | None = None,
     say: Say = lambda _what, _done, _of: None,
 ) -> Draft:
-    """The plan of a copy into the org `target` (its id). Errors: NotFound, BadArgument, those of `Org`."""
+    """The plan of a copy into the org `target` (its id). Errors: NotFound, BadArgument, those of `Org`.
+
+    `source` is the org the records come from: what it classes is masked, and what the other org does.
+    """
     say("reading the journal", 0, 1)
     states, copied, words = await asyncio.to_thread(_from_journal, reader, target, options)
     count = sum(len(records) for records in states.values())
@@ -69,6 +75,7 @@ async def make_copy(
     if count > RECORDS_MAX:
         raise BadArgument(f"{count:,} records are more than a copy takes", do="name --record to begin from")
     descriptions = {entity: await org.describe(entity) for entity in states}
+    options = replace(options, masked=await _hidden(options.masked, sorted(states), source, org))
     rows: list[dict[str, Any]] = []
     parts = []
     for entity, records in states.items():
@@ -91,6 +98,7 @@ async def make_copy(
         "target": target,
         "title": f"copy of {', '.join(options.entities)} {words}",
         "meant": [f"{len(records):,} {entity}" for entity, records in states.items()],
+        "masked": list(options.masked),
         "as_of_seq": None,
         "automation": [],
         "automation_unread": [],
@@ -99,6 +107,23 @@ async def make_copy(
         **calls_of(table, joined(parts), options.bulk_from, await counts_of(org, sorted(states))),
     }
     return Draft(table, facts)
+
+
+async def _hidden(
+    masked: Sequence[str], entities: Sequence[str], source: Org | None, target: Org
+) -> tuple[str, ...]:
+    """Entity.Field of everything to mask: classes become the fields either org has put in them."""
+    fields, classes = split(masked)
+    if classes and source is None:
+        raise BadArgument(
+            f"fields of the class {', '.join(sorted(classes))} are to be masked, and there is no login to the org that says which",
+            where="[restore] auth",
+            do="give it in the settings, or name the fields themselves",
+        )
+    for one in (source, target) if classes else ():
+        if one is not None:
+            fields |= await classed(one, entities, classes)
+    return tuple(sorted(fields))
 
 
 # -- which records --------------------------------------------------------------------------------------------
@@ -175,14 +200,19 @@ class _Chosen:
 def _masked(
     description: EntityDescription, values: Mapping[str, str | None], options: CopyOptions
 ) -> dict[str, str | None]:
-    kinds = {f.path: f.type for f in description.fields}
+    kinds = {f.path: (f.type, f.length) for f in description.fields}
     hidden = {m.partition(".")[2] for m in options.masked if m.partition(".")[0] == description.entity}
     return {
-        path: mask(kinds.get(path, ""), value, options.mask_key)
+        path: _mask_of(kinds.get(path, ("", 0)), value, options.mask_key)
         if value is not None and (path in hidden or path.partition(".")[0] in hidden)
         else value
         for path, value in values.items()
     }
+
+
+def _mask_of(described: tuple[str, int], value: str, key: bytes) -> str | None:
+    kind, length = described
+    return mask(kind, value, key, length)
 
 
 # -- what is written ------------------------------------------------------------------------------------------

@@ -19,11 +19,15 @@ from cdc.errors import BadArgument
 DIGITS: Final = 8
 
 
-def mask(kind: str, text: str, key: bytes) -> str | None:
-    """A value of a described type in its masked form; None where its kind has none."""
+def mask(kind: str, text: str, key: bytes, length: int = 0) -> str | None:
+    """A value of a described type in its masked form; None where its kind has none, or where it does not fit into
+    `length` characters (0: there is room). A text that does not fit becomes as much of the mask's own letters."""
     digest = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
     make = _KINDS.get(kind)
-    return make(digest) if make else None
+    made = make(digest) if make else None
+    if made is None or not length or len(made) <= length:
+        return made
+    return digest[:length] if kind in ("string", "textarea") else None
 
 
 def mask_key(folder: Path) -> bytes:

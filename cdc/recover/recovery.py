@@ -19,6 +19,7 @@ from cdc.ports.org import Org
 from cdc.ports.orgwriter import OrgWriter
 from cdc.recover.acknowledge import acknowledged
 from cdc.recover.apply import Apply, ApplyOptions, Progress
+from cdc.recover.classes import split
 from cdc.recover.copying import CopyOptions, make_copy
 from cdc.recover.drill import RECORDS_DEFAULT, RECORDS_MAX, Drill, SandboxDrill, refuse_production
 from cdc.recover.guard import refuse_while_active, refuse_while_growing
@@ -311,14 +312,25 @@ class Recovery:
             key = await asyncio.to_thread(mask_key, self._folder)
             masked = (*options.masked, *self._masked)
             wanted = replace(options, mask_key=key, masked=masked, bulk_from=self._plan_options.bulk_from)
-            async with self._connected(sandbox=True) as org:
+            async with self._connected(sandbox=True) as org, self._classing(wanted.masked) as source:
                 await refuse_production(org)
-                draft = await make_copy(self.ledger.reader, org.org, org.org_id, wanted, say=work.say)
+                draft = await make_copy(
+                    self.ledger.reader, org.org, org.org_id, wanted, source=source, say=work.say
+                )
                 draft.facts["user_id"] = org.user_id
             plan = await self._kept_plan(draft.rows, draft.facts, by)
             return {"restore_id": plan.restore_id, "hash": plan.hash}
 
         return self._works.start("copy", work, run)
+
+    @asynccontextmanager
+    async def _classing(self, masked: Sequence[str]) -> AsyncIterator[Org | None]:
+        """The org the records come from, where something is masked by class and there is a login to it."""
+        if self._connect is None or not split(masked)[1]:
+            yield None
+            return
+        async with self._connect() as connected:
+            yield connected.org
 
     def _copied(self, plan: Plan) -> dict[str, str]:
         """Old id -> new id of what was copied into the plan's org before; empty for a restore."""

@@ -19,6 +19,8 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
     """What a plan says, the hash last: what apply asks for."""
     lines = [f"plan {facts['restore_id']} of {facts['incident_id']}: {facts['title']} ({facts['state']})"]
     lines += [f"  {one}" for one in facts["meant"]]
+    if facts.get("masked"):
+        lines.append(f"  masked: {', '.join(facts['masked'])}")
     lines.append("")
     for count in facts["counts"]:
         what = _WORDS.get(count["decision"], count["decision"])

@@ -56,7 +56,7 @@ def make_recovery(
         Path(restore.folder),
         partial(connect, restore) if restore.auth else None,
         sandbox=partial(connect, settings.sandbox) if settings.sandbox.auth else None,
-        masked=settings.privacy.masked,
+        masked=(*settings.privacy.masked, *settings.privacy.masked_classes),
         plan_options=PlanOptions(bulk_from=restore.bulk_from),
         apply_options=ApplyOptions(
             settle_s=duration_s(restore.settle),

@@ -269,7 +269,12 @@ ACTIONS: dict[str, Action] = {
                 Parameter("records", "begin from these records only", "texts", "body"),
                 Parameter("parents", "what they point to as well; true unless given", "boolean", "body"),
                 Parameter("children", "what points to them as well; true unless given", "boolean", "body"),
-                Parameter("masked", "Entity.Field besides those of the settings", "texts", "body"),
+                Parameter(
+                    "masked",
+                    "Entity.Field or a class of the org (PII), besides those of the settings",
+                    "texts",
+                    "body",
+                ),
                 _BY,
             ),
         ),

@@ -35,7 +35,7 @@ OwnerId EntityId ->User:Owner
 {AUDIT}
 PersonContactId EntityId derived ->Contact:PersonContact
 PersonEmail Email
-PersonBirthdate DateOnly
+PersonBirthdate DateOnly #PII:Restricted
 Jigsaw Text
 JigsawCompanyId ExternalId derived
 AccountSource DynamicEnum Web|Phone_Inquiry|Partner_Referral|Purchased_List|Other
@@ -59,17 +59,17 @@ CONTACT = f"""
 AccountId EntityId ->Account:Account
 Name PersonName required
 OtherAddress Address
-MailingAddress Address
+MailingAddress Address #PII:Confidential
 Phone Phone
 Fax Phone
-MobilePhone Phone
-HomePhone Phone
+MobilePhone Phone #PII:Confidential
+HomePhone Phone #PII,GDPR:Confidential
 ReportsToId EntityId ->Contact:ReportsTo
-Email Email
+Email Email #PII,GDPR:Confidential
 Title Text
 Department Text
 LeadSource DynamicEnum Web|Phone_Inquiry|Partner_Referral|Purchased_List|Other
-Birthdate DateOnly
+Birthdate DateOnly #PII:Restricted
 Description StringPlusClob
 OwnerId EntityId ->User:Owner
 HasOptedOutOfEmail Boolean

@@ -124,6 +124,8 @@ class Field:
     updateable: bool = True
     calculated: bool = False
     external_id: bool = False
+    compliance: tuple[str, ...] = ()
+    sensitivity: str = ""
     field_id: str = ""
 
     @property
@@ -203,6 +205,9 @@ def _parse_line(words: list[str]) -> Field:
             target, _, relationship = word[2:].partition(":")
             made["reference_to"] = tuple(target.split(","))
             made["relationship"] = relationship or name.removesuffix("Id")
+        elif word.startswith("#"):
+            groups, _, made["sensitivity"] = word[1:].partition(":")
+            made["compliance"] = tuple(groups.split(",")) if groups else ()
         elif word == "required":
             made["required"] = True
         elif word == "fixed":

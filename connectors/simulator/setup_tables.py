@@ -18,6 +18,7 @@ from connectors.simulator.automation import (
 from connectors.simulator.channels import DEFAULT_CHANNEL, Channels
 from connectors.simulator.entities import Entity
 from connectors.simulator.errors import OrgError
+from connectors.simulator.field_definitions import field_definitions
 from connectors.simulator.ids import record_id as make_id
 from connectors.simulator.invented import BUSINESS_RECORD_TYPE, PERSON_RECORD_TYPE
 from connectors.simulator.model import Op
@@ -37,6 +38,8 @@ Table = Callable[["SimulatedOrg"], list[dict[str, Any]]]
 POD = "Sm00"
 WHOLE_ROWS = frozenset({"metadata", "fullname"})
 """Columns the Tooling API gives of one row at a time."""
+FILTERED = frozenset({"FieldDefinition"})
+"""Tables that are made for the entities a query names."""
 STAMPS = frozenset({"CreatedDate", "LastModifiedDate", "SystemModstamp"})
 """Columns that hold epoch milliseconds."""
 
@@ -54,6 +57,11 @@ def table_rows(org: SimulatedOrg, query: Query, *, tooling: bool) -> Rows | None
     name, table = found
     rows: list[Row] = list(table(org))
     resolve = _resolving(name, rows)
+    if name in FILTERED and query.where is None:
+        raise OrgError(
+            "MALFORMED_QUERY",
+            f"{name} needs a filter on EntityDefinitionId or EntityDefinition.QualifiedApiName",
+        )
     if query.where is not None:
         condition = query.where(resolve, org.clock.now_ms())
         rows = [row for row in rows if condition(row)]
@@ -379,12 +387,14 @@ _TOOLING: Mapping[str, Table] = {
     "Flow": _kind("Flow"),
     "FlowDefinition": _kind("FlowDefinition"),
     "EntityDefinition": _entity_definitions,
+    "FieldDefinition": field_definitions,
 }
 _DATA: Mapping[str, Table] = {
     "FlowDefinitionView": _flow_views,
     "DuplicateRule": _duplicate_rules,
     "AssignmentRule": _assignment_rules,
     "EntityDefinition": _entity_definitions,
+    "FieldDefinition": field_definitions,
     "Organization": _organization,
     "SetupAuditTrail": _audit_trail,
     **{name: _kind(name) for name in KINDS},

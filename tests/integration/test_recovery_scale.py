@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.living import until
 from tests.integration.recovering import world
 
 pytestmark = pytest.mark.slow
@@ -19,6 +20,8 @@ OPPORTUNITIES_SHARE = 0.28
 GROWTH_MB_MAX = 2_048
 """What planning and applying may add to the recorder's memory: as much as `journal.memory_limit` lets DuckDB have."""
 
+SORTING = "SELECT tag FROM duckdb_memory() WHERE tag = 'ORDER_BY' AND memory_usage_bytes > 0"
+
 
 def test_a_large_incident_is_planned_and_applied_with_the_calls_the_plan_says(tmp_path: Path) -> None:
     with world(tmp_path, records=int(RECORDS * 1.15 / OPPORTUNITIES_SHARE), days=0) as one:
@@ -26,6 +29,7 @@ def test_a_large_incident_is_planned_and_applied_with_the_calls_the_plan_says(tm
         played = one.play("runaway_flow", field="NextStep", value="wrong", records=RECORDS, chunk=2_000)
         incident = one.open(users=[played["user_id"]], from_at=played["started_at"])
         assert one.run.process is not None
+        until("nothing is being sealed", lambda: not one.run.sql(SORTING), patience_s=60 + RECORDS / 200)
         peak_from_here(one.run.process.pid)  # the baseline had its own
         before_mb = _peak_mb(one.run.process.pid)
         began_s = time.monotonic()

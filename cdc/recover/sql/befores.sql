@@ -1,5 +1,5 @@
--- For each field the meant updates of one entity wrote: what it should be (`before`), what they wrote last
--- (`bad`), and what somebody else wrote after that (`later`).
+-- For each field the meant updates of one entity wrote on records from $lo to $hi: what it should be (`before`),
+-- what they wrote last (`bad`), and what somebody else wrote after that (`later`). $fields: every such field.
 -- What it should be is what the last change that is not meant gave it, up to the last meant one; else what was
 -- known before the first meant change of all ($cut). An event that hides values in between makes it unknown.
 INSERT INTO temp.befores
@@ -7,7 +7,7 @@ WITH
 bad AS (
     SELECT record_id, field, arg_max({'value': value, 'known': known}, seq) AS bad, max(seq) AS bad_seq
     FROM temp.meant_writes
-    WHERE entity = $entity AND kind = 'UPDATE'
+    WHERE entity = $entity AND kind = 'UPDATE' AND record_id BETWEEN $lo AND $hi
     GROUP BY record_id, field
 ),
 touched AS (SELECT DISTINCT record_id FROM bad),
@@ -44,6 +44,7 @@ base AS (
     SELECT record_id, field, value, is_known
     FROM answer.folded($entity, $lo, $hi, 'infinity'::TIMESTAMP, $cut::BIGINT) f
     SEMI JOIN touched t ON t.record_id = f.record_id
+    WHERE list_contains($fields, f.field)
 )
 SELECT
     $entity, b.record_id, b.field,

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from cdc.errors import StopProcess
-from cdc.journal import segments
+from cdc.journal import sealer, segments
 from cdc.journal.manifests import manifest_path, numbers_in, read_manifest
 from cdc.journal.merging import MERGED_AT_ONCE
 from tests.unit.journal.batches import Change, batch, full_state
@@ -85,6 +85,25 @@ def test_small_segments_become_one_and_their_files_go(tmp_path: Path) -> None:
         assert ask(journal, "SELECT count(*), count(DISTINCT seq) FROM changes") == [(40, 40)]
         assert [p.name for p in folder_of(tmp_path).iterdir() if p.name.isdigit()] == ["000005"]
         assert numbers_in(str(folder_of(tmp_path))) == [1, 2, 3, 4, 5]
+
+
+def test_files_that_a_question_still_reads_stay_until_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealer, "READERS_WAIT_S", 0.01)
+    with opened(tmp_path) as journal:
+        with journal.reader() as cursor:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            for number in range(MERGED_AT_ONCE):
+                commit(journal, changes(1 + number * 5, 5))
+                journal.seal()
+                if number == 0:  # begun when the first segment was there
+                    cursor.execute("COMMIT; BEGIN TRANSACTION READ ONLY")
+                    cursor.execute("SELECT count(*) FROM store.seals")
+            assert (folder_of(tmp_path) / "000001").is_dir()  # merged away, and read all the same
+            assert cursor.execute("SELECT count(*) FROM changes").fetchall() == [(5,)]
+        journal.seal()
+        assert not (folder_of(tmp_path) / "000001").exists()
 
 
 def test_each_manifest_names_the_one_before(tmp_path: Path) -> None:
