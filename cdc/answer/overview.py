@@ -12,6 +12,7 @@ from cdc.answer.befores import ALERTS_MAX as BEFORES_MAX
 from cdc.answer.befores import with_befores
 from cdc.answer.covered import missing_rows, missing_sentence
 from cdc.answer.definitions import sql
+from cdc.answer.people import with_names
 from cdc.answer.setup_cause import setup_before
 from cdc.change.setup_kinds import KIND_OF
 from cdc.errors import BadArgument
@@ -52,29 +53,38 @@ def seals(reader: Any, limit: int = SEALS_DEFAULT) -> Answer:
 def alerts(reader: Any, limit: int = ALERTS_DEFAULT, cursor: str | None = None) -> Answer:
     """The latest version of each alert, the newest first. Errors: BadArgument.
 
-    Where they are few, their samples have the values from before, as the journal knows them.
+    Where they are few, their samples have the values from before and their users have names, as the journal
+    knows them.
     """
     if not 1 <= limit <= ALERTS_MAX:
         raise BadArgument(f"a page has 1 to {ALERTS_MAX} alerts, not {limit}", do="page with the cursor")
     skip = number_of_cursor(cursor, 2**31) or 0
     columns, found = rows_of(reader.execute(sql("alerts"), {"limit": limit + 1, "skip": skip}))
     following = to_cursor(skip + limit) if len(found) > limit else None
-    rows = [
-        tuple(
-            json.loads(v) if c in _ALERT_JSON and v is not None else v
-            for c, v in zip(columns, row, strict=True)
-        )
-        for row in found[:limit]
-    ]
-    if len(rows) <= BEFORES_MAX:
-        told = (with_befores(reader, dict(zip(columns, row, strict=True))) for row in rows)
-        rows = [tuple(alert[c] for c in columns) for alert in told]
-    return Answer(columns=columns, rows=[_with_causes(reader, columns, row) for row in rows], next=following)
+    told = [_read(columns, row) for row in found[:limit]]
+    if len(told) <= BEFORES_MAX:
+        told = [with_befores(reader, with_names(reader, alert)) for alert in told]
+    rows = [tuple(_with_causes(reader, alert)[c] for c in columns) for alert in told]
+    return Answer(columns=columns, rows=rows, next=following)
 
 
-def _with_causes(reader: Any, columns: Sequence[str], row: Row) -> Row:
+def alert(reader: Any, alert_id: str) -> dict[str, Any] | None:
+    """One alert with all that the journal adds to it: names, values from before, causes; None where there is none."""
+    columns, rows = rows_of(reader.execute(sql("alert"), {"alert_id": alert_id}))
+    if not rows:
+        return None
+    return _with_causes(reader, with_befores(reader, with_names(reader, _read(columns, rows[0]))))
+
+
+def _read(columns: Sequence[str], row: Row) -> dict[str, Any]:
+    return {
+        c: json.loads(v) if c in _ALERT_JSON and v is not None else v
+        for c, v in zip(columns, row, strict=True)
+    }
+
+
+def _with_causes(reader: Any, alert: dict[str, Any]) -> dict[str, Any]:
     """The alert with the changes of the set-up that came before it, as far as they are known by now."""
-    alert = dict(zip(columns, row, strict=True))
     if alert["setup_before"] is None and alert["first_change_at"] is not None:
-        alert["setup_before"] = setup_before(reader, alert)
-    return tuple(alert.values())
+        return {**alert, "setup_before": setup_before(reader, alert)}
+    return alert

@@ -21,6 +21,10 @@ _NAMING = ("Name", "Subject", "CaseNumber", "Title")
 """Fields by which a tree names its records."""
 
 
+_USER_NAMES = ("Name", "Name.FirstName", "Name.LastName", "Username")
+"""Fields of User by which an alert calls its actors."""
+
+
 class Masked:
     """Which fields are hidden. Empty: nothing is, and nothing costs."""
 
@@ -69,7 +73,12 @@ class Masked:
         quoted = sorted(values - {"None", ""}, key=len, reverse=True)
         evidence = [{**e, "sentence": _without(str(e["sentence"]), quoted)} for e in alert["evidence"]]
         title = _without(str(alert["title"]), quoted)
-        return {**alert, "samples": samples, "targets": shown, "evidence": evidence, "title": title}
+        out = {**alert, "samples": samples, "targets": shown, "evidence": evidence, "title": title}
+        if any(self.hides("User", path) for path in _USER_NAMES):
+            out["actors"] = [
+                {**actor, "user_name": actor["user_name"] and MASK} for actor in alert.get("actors") or []
+            ]
+        return out
 
     def answer(self, answer: Mapping[str, Any], entity: str | None) -> dict[str, Any]:
         """An answer of columns and rows, whatever it is about; `entity` where the question names it."""
@@ -78,13 +87,13 @@ class Masked:
         out = {**answer, "rows": [[row[c] for c in columns] for row in rows]}
         for key in ("blast", "detail"):
             if isinstance(out.get(key), Mapping):
-                out[key] = {
-                    name: [self.row(one, entity) if isinstance(one, Mapping) else one for one in part]
-                    if isinstance(part, list)
-                    else part
-                    for name, part in out[key].items()
-                }
+                out[key] = {name: self._part(part, entity) for name, part in out[key].items()}
         return out
+
+    def _part(self, part: Any, entity: str | None) -> Any:
+        if isinstance(part, list):
+            return [self.row(one, entity) if isinstance(one, Mapping) else one for one in part]
+        return self.alert(part) if isinstance(part, Mapping) and "samples" in part else part
 
     def row(self, row: Mapping[str, Any], entity: str | None) -> dict[str, Any]:
         """One row: a map of fields, or a field with its values, or an alert."""

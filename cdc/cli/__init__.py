@@ -8,6 +8,8 @@ import sys
 
 def main() -> None:
     """Run the command line; an error is one sentence on stderr, a traceback only with --debug."""
+    # gRPC's C core would write its own lines about refused connections beside our one sentence.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from cdc.cli.app import run_app
 
     try:

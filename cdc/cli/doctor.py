@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from cdc.cli.render import Format, say, write
@@ -65,9 +66,25 @@ async def _all(settings: Settings, show: bool) -> list[Finding]:
     async for finding in diagnose(settings):
         found.append(finding)
         if show:
-            line = Text(f"{finding.verdict:<5}", _COLOURS[finding.verdict])
-            line.append(f"{finding.check:<{_NAME_WIDTH}} ", "bold").append(finding.what)
-            console.print(line)
-            if finding.do:
-                console.print(Text(f"{'':5}{'':{_NAME_WIDTH}} → {finding.do}", "yellow"))
+            _show(finding, console)
     return found
+
+
+def _show(finding: Finding, console: Console) -> None:
+    """One finding under the others: folded in its own column on a terminal, never folded in a pipe."""
+    verdict = Text(finding.verdict, _COLOURS[finding.verdict])
+    remedy = Text(f"→ {finding.do}", "yellow")
+    if not console.is_terminal:
+        line = Text.assemble(f"{finding.verdict:<5}", f"{finding.check:<{_NAME_WIDTH}} ", finding.what)
+        console.print(line, soft_wrap=True, markup=False)
+        if finding.do:
+            console.print(f"{'':{5 + _NAME_WIDTH}} {remedy.plain}", soft_wrap=True, markup=False)
+        return
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=4)
+    table.add_column(width=_NAME_WIDTH, overflow="fold")
+    table.add_column(overflow="fold")
+    table.add_row(verdict, Text(finding.check, "bold"), Text(finding.what))
+    if finding.do:
+        table.add_row("", "", remedy)
+    console.print(table)

@@ -12,10 +12,11 @@ from cdc.answer.times import parse_time
 from cdc.cli.act import act
 from cdc.cli.ask import ask
 from cdc.cli.look import FORM, LIMIT
-from cdc.cli.render import Format, say, write
+from cdc.cli.render import Format, finish, say, write
 from cdc.cli.state import options
 from cdc.errors import BadArgument
 from cdc.recover.picture import as_svg, in_terminal
+from cdc.roles.terminal import print_alert
 
 incident_app = typer.Typer(help="What went wrong: which changes are meant, and what they touched.")
 
@@ -59,14 +60,25 @@ def list_incidents(
 
 @incident_app.command("show")
 def show_incident(incident: INCIDENT, form: FORM = Format.TABLE) -> None:
-    """What an incident means, and its restores. Example: cdc incident show i-0a1b2c3d"""
+    """Who did what, since when, against what is usual; what is meant; its restores. Example: cdc incident show ALERT"""
     answer = ask(options.settings(), "incident", incident_id=incident)
-    if form is Format.TABLE:
-        detail = answer["detail"]
-        say(f"{detail['incident_id']}: {detail['title']} ({detail['state']})")
-        if detail["note"]:
-            say(f"note: {detail['note']}")
-    write(answer, form)
+    if form is not Format.TABLE:
+        write(answer, form)
+        return
+    detail = answer["detail"]
+    sys.stdout.write(f"{detail['incident_id']}: {detail['title']} ({detail['state']})\n")
+    if detail["note"]:
+        sys.stdout.write(f"note: {detail['note']}\n")
+    if detail["alert"]:
+        sys.stdout.flush()
+        print_alert(detail["alert"])
+    if answer["rows"]:
+        sys.stdout.write("restores\n")
+        sys.stdout.flush()
+        write(answer, form)
+        return
+    finish(answer)
+    say(f"nothing was restored; what it touched: cdc incident blast {detail['incident_id']}")
 
 
 @incident_app.command("blast")

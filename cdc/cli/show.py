@@ -23,6 +23,10 @@ PAGE_ROWS = 10_000
 TABLE_ROWS = 1_000_000
 """Rows of a page of a person's own SQL in columns: it runs anew for each."""
 
+FULL_STATES = ("BASELINE", "REREAD")
+READ_FIELDS_MIN = 4
+"""From so many fields on a table counts those that a reading was the first to tell."""
+
 
 def show(
     settings: Settings,
@@ -164,6 +168,27 @@ def _in_place(output: str) -> Iterator[str]:
 
 
 def _without(answer: dict[str, Any], hide: tuple[str, ...]) -> dict[str, Any]:
+    """An answer as a table shows it: without columns too wide for it, and full readings in a line."""
     keep = [i for i, name in enumerate(answer["columns"]) if name not in hide]
     columns = [answer["columns"][i] for i in keep]
-    return {**answer, "columns": columns, "rows": [[row[i] for i in keep] for row in answer["rows"]]}
+    rows = [[row[i] for i in keep] for row in answer["rows"]]
+    if "kind" in columns and "fields" in columns:
+        kind, fields = columns.index("kind"), columns.index("fields")
+        for row in rows:
+            if row[kind] in FULL_STATES and isinstance(row[fields], dict):
+                row[fields] = _reading(row[fields])
+    return {**answer, "columns": columns, "rows": rows}
+
+
+def _reading(fields: dict[str, Any]) -> dict[str, Any] | str:
+    """A full reading of a record: what it says anew, and how many fields had not been known before."""
+    first = [
+        name
+        for name, told in fields.items()
+        if isinstance(told["before"], dict) and not told["before"]["known"]
+    ]
+    if len(first) < READ_FIELDS_MIN:
+        return fields
+    summary = f"{len(first)} fields read for the first time (--format json lists them)"
+    others = {name: told for name, told in fields.items() if name not in set(first)}
+    return {**others, "besides": summary} if others else summary

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.compute as pc
 
+from cdc.answer import overview
 from cdc.answer.answers import Answer, json_value, number_of_cursor, rows_of, to_cursor
-from cdc.answer.setup_cause import setup_before
 from cdc.errors import NotFound
 from cdc.recover.blast import blast
 from cdc.recover.incidents import find
@@ -42,24 +41,14 @@ def incident(reader: Any, incident_id: str) -> Answer:
     """One incident: what is meant and how much that is, what was restored of it. Errors: NotFound."""
     found = find(reader, incident_id)
     columns, rows = rows_of(reader.execute(sql("restores_of"), {"incident_id": found.incident_id}))
+    alert = overview.alert(reader, found.alert_id) if found.alert_id else None
+    causes = (alert or {}).get("setup_before") or ()
     return DetailedAnswer(
         columns=columns,
         rows=rows,
-        notes=[*scope_words(found.scope), *_came_before(reader, found.alert_id)],
-        detail=found.detail(),
+        notes=[*scope_words(found.scope), *(f"set-up before: {sentence}" for sentence in causes)],
+        detail={**found.detail(), "alert": alert},
     )
-
-
-def _came_before(reader: Any, alert_id: str | None) -> list[str]:
-    """Changes of the set-up before the incident's alert, the likeliest cause first."""
-    held = reader.execute(
-        "SELECT first_change_at, targets::VARCHAR, actors::VARCHAR FROM main.alerts WHERE alert_id = ?",
-        [alert_id],
-    ).fetchone()
-    if held is None:
-        return []
-    alert = {"first_change_at": held[0], "targets": json.loads(held[1]), "actors": json.loads(held[2])}
-    return [f"set-up before: {sentence}" for sentence in setup_before(reader, alert) or ()]
 
 
 def restores(reader: Any, limit: int = LIMIT_DEFAULT) -> Answer:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,8 +52,11 @@ async def run(
     jwt_keys: Sequence[str] = (),
     ready_json: bool = False,
 ) -> None:
-    """Run until told to stop by SIGINT or SIGTERM. Errors: PortTaken, SettingsError."""
-    plan = read_plan(workload) if workload else Plan()
+    """Run until told to stop by SIGINT or SIGTERM; without a workload file the org's time is the real one.
+
+    Errors: PortTaken, SettingsError.
+    """
+    plan = read_plan(workload) if workload else Plan(start_ms=time.time_ns() // 1_000_000)
     simulator = Simulator(
         SimulatorOptions(
             listen=listen,

@@ -49,10 +49,8 @@ def render(alert: Mapping[str, Any], *, colours: bool = False) -> str:
         head += f" into {alert['merged_into']}"
     lines = [f"{paint(tone + _BOLD, head)}  {paint(_BOLD, _plain(alert['title']))}"]
     span = f"{_time(alert['first_change_at'])} to {_time(alert['last_change_at'])}"
-    counts = (
-        f"{alert['records']:,} records, {alert['changes']:,} changes, {alert['transactions']:,} transactions"
-    )
-    lines.append(f"  when      {span}; {counts}")
+    counts = ", ".join(_counted(alert[what], what) for what in ("records", "changes", "transactions"))
+    lines.append(f"  when      {span} UTC; {counts}")
     lines += [f"  who       {_actor(actor)}" for actor in alert["actors"][:2]]
     lines += [f"  what      {text}" for target in alert["targets"][:2] if (text := _target(target))]
     lines += [f"  sample    {_sample(sample)}" for sample in alert["samples"][:SAMPLES_SHOWN]]
@@ -75,6 +73,10 @@ class _Paint:
 
     def __call__(self, codes: str, text: str) -> str:
         return f"{codes}{text}{_RESET}" if self._colours and codes else text
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what if count != 1 else what.removesuffix('s')}"
 
 
 def _actor(actor: Mapping[str, Any]) -> str:

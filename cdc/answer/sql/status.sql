@@ -31,6 +31,7 @@ channels AS (
             '; ',
             nullif(trouble, ''),
             CASE WHEN state = 'dead' THEN 'nothing heard for 300 s: is the recorder running?' END,
+            CASE WHEN state = 'not live yet' AND coalesce(standing, '') IN ('opening', 'live') THEN 'subscribed; live with the first event or keepalive, within 270 s' END,
             'live from ' || strftime(live_from, '%Y-%m-%dT%H:%M:%SZ'),
             'last heard ' || strftime(heard_at, '%Y-%m-%dT%H:%M:%SZ'),
             CASE

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 from cdc.answer import questions
+from cdc.change.masking import MASK, Masked
+from cdc.recover.show import incident
 from tests.unit.answer import recorded
+from tests.unit.answer.model import Journal
 from tests.unit.answer.told import MINUTE, A, B, Told
 
 
@@ -53,3 +56,31 @@ def test_samples_show_what_was_there_before_the_alert_and_say_what_is_not_known(
     recorded.insert(connection, "alerts", [_alert(5, A, B)])
     (alert,) = questions.alerts(connection).dicts()
     assert [(s["before"], s["before_known"]) for s in alert["samples"]] == [("b", True), (None, False)]
+
+
+def test_actors_have_the_names_their_users_were_recorded_with() -> None:
+    flow, ada, nobody = "005000000000001AAA", "005000000000002AAA", "005000000000003AAA"
+    users = Told()
+    users.event("CREATE", 1, flow, Username="flow@acme.example")
+    users.event("CREATE", 1, ada, Username="ada@acme.example", Name__FirstName="Ada", Name__LastName="Byron")
+    users.event("UPDATE", 2, ada, Name__LastName="Lovelace")
+    connection = recorded.opened()
+    recorded.write(connection, Journal(tuple(users.items), 10 * MINUTE, ()), entity="User")
+    actors = [{"user_id": one, "user_name": None, "origin": "", "client": ""} for one in (flow, ada, nobody)]
+    recorded.insert(connection, "alerts", [{**_alert(5, A), "actors": json.dumps(actors)}])
+    (alert,) = questions.alerts(connection).dicts()
+    assert [one["user_name"] for one in alert["actors"]] == ["flow@acme.example", "Ada Lovelace", None]
+    hidden = Masked(["User.Name"]).alert(alert)
+    assert [one["user_name"] for one in hidden["actors"]] == [MASK, MASK, None]
+
+
+def test_an_incident_tells_its_alert_whole_and_hides_in_it_what_is_hidden() -> None:
+    told = Told()
+    told.event("CREATE", 1, A, Name="a")
+    told.event("UPDATE", 5, A, Name="z")
+    connection = told.opened()
+    recorded.insert(connection, "alerts", [_alert(5, A)])
+    answer = incident(connection, "alert-1").as_json()
+    assert answer["detail"]["alert"]["samples"][0]["before"] == "a"
+    hidden = Masked(["Account.Name"]).answer(answer, None)
+    assert hidden["detail"]["alert"]["samples"][0]["before"] == MASK
