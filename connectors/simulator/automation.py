@@ -36,6 +36,7 @@ class ValidationRule:
     field: str = ""  # where the message is shown; "" : at the top of the page
     changed: tuple[str, ...] = ()
     active: bool = True
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Trigger:
     condition: str = ""
     kind: str = "flow"  # or apex
     active: bool = True
+    source: Any = None  # as it was deployed: a flow's Metadata, a trigger's text; None: made from the effects
 
 
 Rule = ValidationRule | DuplicateRule | AssignmentRule | Trigger
@@ -181,6 +183,10 @@ class Automation:
         if before != rule:
             self.noticed(rule.name, before, rule)
         return rule
+
+    def check(self, rule: Rule) -> None:
+        """Raises ValueError, OrgError for what is wrong in a rule."""
+        self._check(rule)
 
     def remove(self, name: str) -> None:
         """Take a rule away. Raises KeyError."""

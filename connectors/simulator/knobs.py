@@ -57,6 +57,8 @@ class Knobs:
 
     bulk_batches_max: int = 15_000
     """Batches of 10,000 records that ingest jobs may make in 24 h."""
+    retrieve_files_max: int = 10_000
+    """Files of one retrieve of metadata."""
     bulk_query_jobs_max: int = 10_000
     """Query jobs in 24 h."""
     bulk_job_ms: int = 0

@@ -23,6 +23,8 @@ from connectors.simulator.errors import OrgError
 from connectors.simulator.faults import Faults
 from connectors.simulator.incoming import Intake
 from connectors.simulator.knobs import Knobs
+from connectors.simulator.metadata_files import MetadataFiles
+from connectors.simulator.metadata_jobs import Deployments
 from connectors.simulator.model import Change, Committed, Op, Published, SetupChange
 from connectors.simulator.platform_events import PlatformEvent, standard_platform_events
 from connectors.simulator.queries import Rows, run_query
@@ -84,6 +86,8 @@ class SimulatedOrg:
         self.saver = Saver(self, checks, self.automation)
         self.setup_changes: list[SetupChange] = []
         self.setup = SetupFacts(self)
+        self.metadata = MetadataFiles(self)
+        self.deployments = Deployments(self)
         self.automation.noticed = self.setup.automation_changed
         self._held: list[Published] | None = None
         self._shapes: dict[tuple[str, str], RowShape] = {}
@@ -220,7 +224,7 @@ class SimulatedOrg:
 
     def change_setup(self, action: str, section: str, display: str, *, user_id: str = "") -> None:
         """Note a change of the set-up in the audit trail; nothing is published."""
-        user_id = user_id or self.administrator_id
+        user_id = user_id or self.setup.acting_user or self.administrator_id
         self.setup_changes.append(SetupChange(self.clock.now_ms(), user_id, action, section, display))
 
     def add_user(self, name: str, *, role: str, profile: str = "Standard User") -> str:

@@ -159,6 +159,11 @@ class SetupFacts:
 
     # -- changing -----------------------------------------------------------------------------------------
 
+    @property
+    def acting_user(self) -> str:
+        """Who changes things just now; "" where nobody said so."""
+        return self._acting
+
     @contextmanager
     def acting(self, user_id: str) -> Iterator[None]:
         """What is changed inside is changed by this user."""
@@ -231,6 +236,53 @@ class SetupFacts:
                 return
         raise OrgError("NOT_FOUND", f"{name} has no version {number}", status=404)
 
+    def add_draft(self, trigger: Trigger) -> None:
+        """A version of a flow that is not made active; what is active stays so."""
+        name = trigger.name
+        definition = self._by_name("FlowDefinition", "DeveloperName", name)
+        row = self._new_version(trigger, str(definition["Id"]))
+        self._keep("Flow", row)
+        self._keep("FlowDefinition", {**definition, "LatestVersionId": row["Id"]})
+        self._say("Created", "Flow", f"{name} version {row['VersionNumber']}")
+
+    def drop_version(self, name: str, number: int) -> None:
+        """A version that is not active goes, with the last one the flow. Raises NOT_FOUND, OrgError for an active one."""
+        versions = self.versions.get(name, [])
+        row = next((row for row, _ in versions if row["VersionNumber"] == number), None)
+        if row is None:
+            raise OrgError("NOT_FOUND", f"{name} has no version {number}", status=404)
+        if row["Status"] == "Active":
+            raise OrgError(
+                "DELETE_FAILED", "This version is active: deactivate it before you delete it.", status=400
+            )
+        if len(versions) == 1:
+            self._org.automation.remove(name)
+            return
+        versions[:] = [one for one in versions if one[0] is not row]
+        self._forget("Flow", row["Id"])
+        definition = self._by_name("FlowDefinition", "DeveloperName", name)
+        self._keep("FlowDefinition", {**definition, "LatestVersionId": versions[-1][0]["Id"]})
+        self._say("Deleted", "Flow", f"{name} version {number}")
+
+    def _new_version(self, trigger: Trigger, definition_id: str) -> Row:
+        versions = self.versions.setdefault(trigger.name, [])
+        number = 1 + max((row["VersionNumber"] for row, _ in versions), default=0)
+        metadata = flow_metadata(trigger)
+        row = {
+            "Id": self._new_id("Flow", "301"),
+            "DefinitionId": definition_id,
+            "Definition": {"DeveloperName": trigger.name},
+            "MasterLabel": metadata.get("label") or trigger.name,
+            "VersionNumber": number,
+            "ProcessType": metadata.get("processType") or "AutoLaunchedFlow",
+            "Status": "Draft",
+            "Metadata": {**metadata, "status": "Draft"},
+            "FullName": f"{trigger.name}-{number}",
+            "CreatedDate": self._org.clock.now_ms(),
+        }
+        versions.append((row, trigger))
+        return row
+
     def _flow_changed(self, name: str, before: Rule | None, after: Rule | None) -> None:
         versions = self.versions.setdefault(name, [])
         definition = self._by_name("FlowDefinition", "DeveloperName", name)
@@ -243,25 +295,12 @@ class SetupFacts:
             return
         definition_id = str(definition.get("Id") or self._new_id("FlowDefinition", "300"))
         same = [row for row, one in versions if replace(one, active=after.active) == after]
-        if same:
-            row = same[0]
-        else:
-            row = {
-                "Id": self._new_id("Flow", "301"),
-                "DefinitionId": definition_id,
-                "Definition": {"DeveloperName": name},
-                "MasterLabel": name,
-                "VersionNumber": len(versions) + 1,
-                "ProcessType": "AutoLaunchedFlow",
-                "Status": "Draft",
-                "Metadata": flow_metadata(after),
-                "FullName": f"{name}-{len(versions) + 1}",
-                "CreatedDate": self._org.clock.now_ms(),
-            }
-            versions.append((row, after))
+        row = same[-1] if same else self._new_version(after, definition_id)
         for at, (one, trigger) in enumerate(versions):
-            status = "Active" if one is row and after.active else "Obsolete"
-            if one["Status"] != status:
+            status = "Draft" if one["Status"] == "Draft" else "Obsolete"  # never active, or not any more
+            if one is row and after.active:
+                status = "Active"
+            if one["Status"] != status or one["Id"] not in self._rows["Flow"]:
                 metadata = {**one["Metadata"], "status": status}
                 kept = self._keep("Flow", {**one, "Status": status, "Metadata": metadata})
                 versions[at] = (kept, trigger)

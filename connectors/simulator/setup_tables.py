@@ -40,7 +40,7 @@ WHOLE_ROWS = frozenset({"metadata", "fullname"})
 """Columns the Tooling API gives of one row at a time."""
 FILTERED = frozenset({"FieldDefinition"})
 """Tables that are made for the entities a query names."""
-STAMPS = frozenset({"CreatedDate", "LastModifiedDate", "SystemModstamp"})
+STAMPS = frozenset({"CreatedDate", "LastModifiedDate", "SystemModstamp", "StartDate", "CompletedDate"})
 """Columns that hold epoch milliseconds."""
 
 
@@ -289,8 +289,8 @@ def _flow_views(org: SimulatedOrg) -> list[dict[str, Any]]:
             "Label": rule.name,
             "ProcessType": "AutoLaunchedFlow",
             "TriggerType": "RecordBeforeDelete" if rule.on == (Op.DELETE,) else "RecordAfterSave",
-            "TriggerObjectOrEventId": rule.entity,
-            "TriggerObjectOrEventLabel": org.entities[rule.entity].label,
+            "TriggerObjectOrEventId": rule.entity or None,
+            "TriggerObjectOrEventLabel": org.entities[rule.entity].label if rule.entity else None,
             "IsActive": rule.active,
             "ActiveVersionId": definitions[rule.name]["ActiveVersionId"],
         }
@@ -346,6 +346,10 @@ def _audit_trail(org: SimulatedOrg) -> list[dict[str, Any]]:
     ]
 
 
+def _deploy_requests(org: SimulatedOrg) -> list[dict[str, Any]]:
+    return [one.row() for one in org.deployments.all()]
+
+
 def _organization(org: SimulatedOrg) -> list[dict[str, Any]]:
     return [
         {
@@ -388,6 +392,7 @@ _TOOLING: Mapping[str, Table] = {
     "FlowDefinition": _kind("FlowDefinition"),
     "EntityDefinition": _entity_definitions,
     "FieldDefinition": field_definitions,
+    "DeployRequest": _deploy_requests,
 }
 _DATA: Mapping[str, Table] = {
     "FlowDefinitionView": _flow_views,

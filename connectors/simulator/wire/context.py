@@ -25,6 +25,7 @@ class WireOptions:
     cometd_hold_s: float = 110.0  # how long /meta/connect waits for an event
     cometd_away_s: float = 40.0  # a client that does not connect again for so long is unknown
     cometd_clients_max: int = 2_000
+    metadata_s: float = 0.2  # until a retrieve or deploy has ended
     bulk_page_rows: int = 10_000  # of a page of a bulk result, where the caller says nothing
 
 

@@ -14,6 +14,7 @@ from connectors.simulator.wire.cometd import Cometd
 from connectors.simulator.wire.context import Wire
 from connectors.simulator.wire.control import Control
 from connectors.simulator.wire.managed import ManagedSubscriptions
+from connectors.simulator.wire.metadata import Metadata
 from connectors.simulator.wire.queries import Queries
 from connectors.simulator.wire.soap import Soap
 from connectors.simulator.wire.tooling import Tooling
@@ -37,6 +38,7 @@ def http_application(wire: Wire, managed: ManagedSubscriptions, control: Control
             *search.routes(),
             *queries.routes(),
             *Soap(wire, queries).routes(),
+            *Metadata(wire).routes(),
             *bulk_queries.routes(),
             *bulk_ingest.routes(),
             *bulk_one.routes(),

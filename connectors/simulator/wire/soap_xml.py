@@ -15,9 +15,15 @@ from connectors.simulator.wire.sessions import Session
 
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
-NAMESPACES = {"u": "urn:partner.soap.sforce.com", "c": "urn:enterprise.soap.sforce.com"}
-SOBJECT = {"u": "urn:sobject.partner.soap.sforce.com", "c": "urn:sobject.enterprise.soap.sforce.com"}
-FAULTS = "urn:fault.partner.soap.sforce.com"
+METADATA = "http://soap.sforce.com/2006/04/metadata"
+NAMESPACES = {"u": "urn:partner.soap.sforce.com", "c": "urn:enterprise.soap.sforce.com", "m": METADATA}
+SOBJECT = {
+    "u": "urn:sobject.partner.soap.sforce.com",
+    "c": "urn:sobject.enterprise.soap.sforce.com",
+    "m": METADATA,
+}
+FAULTS = {"m": METADATA}
+FAULTS_ELSE = "urn:fault.partner.soap.sforce.com"
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that XML cannot hold in any form."""
@@ -119,12 +125,12 @@ def envelope(call: Call, result: str) -> str:
     )
 
 
-def fault(error: OrgError) -> str:
+def fault(error: OrgError, flavour: str = "") -> str:
     """A refusal of the whole call."""
     code, said = escape(error.code), escape(f"{error.code}: {error.message}")
     return (
         f'<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="{ENVELOPE}" '
-        f'xmlns:sf="{FAULTS}" xmlns:xsi="{XSI}"><soapenv:Body><soapenv:Fault>'
+        f'xmlns:sf="{FAULTS.get(flavour, FAULTS_ELSE)}" xmlns:xsi="{XSI}"><soapenv:Body><soapenv:Fault>'
         f"<faultcode>sf:{code}</faultcode><faultstring>{said}</faultstring><detail>"
         f'<sf:UnexpectedErrorFault xsi:type="sf:UnexpectedErrorFault"><sf:exceptionCode>{code}</sf:exceptionCode>'
         f"<sf:exceptionMessage>{escape(error.message)}</sf:exceptionMessage></sf:UnexpectedErrorFault></detail>"
