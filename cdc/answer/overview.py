@@ -50,21 +50,29 @@ def seals(reader: Any, limit: int = SEALS_DEFAULT) -> Answer:
     return Answer(columns=columns, rows=rows)
 
 
-def alerts(reader: Any, limit: int = ALERTS_DEFAULT, cursor: str | None = None) -> Answer:
-    """The latest version of each alert, the newest first. Errors: BadArgument.
+def alerts(
+    reader: Any,
+    limit: int = ALERTS_DEFAULT,
+    cursor: str | None = None,
+    alert_id: str = "",
+    decorated: bool = True,
+) -> Answer:
+    """The latest version of each alert, or of one, the newest first. Errors: BadArgument.
 
-    Where they are few, their samples have the values from before and their users have names, as the journal
-    knows them.
+    Where they are few, they are told whole (`alert`); `decorated` false leaves that out, for a list that is looked
+    at often.
     """
     if not 1 <= limit <= ALERTS_MAX:
         raise BadArgument(f"a page has 1 to {ALERTS_MAX} alerts, not {limit}", do="page with the cursor")
     skip = number_of_cursor(cursor, 2**31) or 0
-    columns, found = rows_of(reader.execute(sql("alerts"), {"limit": limit + 1, "skip": skip}))
+    columns, found = rows_of(
+        reader.execute(sql("alerts"), {"limit": limit + 1, "skip": skip, "alert_id": alert_id})
+    )
     following = to_cursor(skip + limit) if len(found) > limit else None
     told = [_read(columns, row) for row in found[:limit]]
-    if len(told) <= BEFORES_MAX:
-        told = [with_befores(reader, with_names(reader, alert)) for alert in told]
-    rows = [tuple(_with_causes(reader, alert)[c] for c in columns) for alert in told]
+    if decorated and len(told) <= BEFORES_MAX:
+        told = [_whole(reader, one) for one in told]
+    rows = [tuple(one[c] for c in columns) for one in told]
     return Answer(columns=columns, rows=rows, next=following)
 
 
@@ -73,7 +81,11 @@ def alert(reader: Any, alert_id: str) -> dict[str, Any] | None:
     columns, rows = rows_of(reader.execute(sql("alert"), {"alert_id": alert_id}))
     if not rows:
         return None
-    return _with_causes(reader, with_befores(reader, with_names(reader, _read(columns, rows[0]))))
+    return _whole(reader, _read(columns, rows[0]))
+
+
+def _whole(reader: Any, told: dict[str, Any]) -> dict[str, Any]:
+    return _with_causes(reader, with_befores(reader, with_names(reader, told)))
 
 
 def _read(columns: Sequence[str], row: Row) -> dict[str, Any]:

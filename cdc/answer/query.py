@@ -7,6 +7,7 @@ external access off, so no file is read whatever the statement says; what would 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -97,15 +98,15 @@ def query_arrow(
     reader: Any, sql: str, limit: int, limits: QueryLimits = LIMITS, skip: int = 0
 ) -> tuple[pa.Table, str]:
     """An Arrow table of the rows behind the first `skip`, and a sentence where it was cut off (else empty)."""
-    cursor = reader.cursor()
+    statement = _the_select(reader, sql)
     try:
-        statement = _the_select(cursor, sql)
-        with _translated(limits), _interrupted_after(cursor, limits.run_s_max):
-            cursor.execute("BEGIN TRANSACTION READ ONLY")
-            rows = cursor.execute(statement).to_arrow_reader(CHUNK_ROWS)
+        with _translated(limits), _interrupted_after(reader, limits.run_s_max):
+            reader.execute("BEGIN TRANSACTION READ ONLY")
+            rows = reader.execute(statement).to_arrow_reader(CHUNK_ROWS)
             return _taken(rows, skip, limit, limits.bytes_max)
     finally:
-        cursor.close()  # ends its transaction
+        with contextlib.suppress(duckdb.Error):  # none was begun, or it is over with its error
+            reader.execute("ROLLBACK")
 
 
 def _taken(batches: Any, skip: int, limit: int, bytes_max: int) -> tuple[pa.Table, str]:

@@ -26,6 +26,24 @@ RUNAWAY_RECORDS = 3_000
 RUNAWAY_CHUNK = 200
 RUNAWAY_INTERVAL_MS = 500
 ORG_RECORDS = 6_000
+SECOND_FLOW: dict[str, Any] = {
+    "add": "trigger",
+    "name": "Account_Industry_Cleanup",
+    "entity": "Account",
+    "on": ["CREATE"],
+    "kind": "flow",
+    "effects": [{"to": "self", "set": {"Industry": None}}],
+}
+SECOND_RUNAWAY: dict[str, Any] = {
+    "name": "runaway_flow",
+    "entity": "Account",
+    "field": "Industry",
+    "value": None,
+    "user": "sales",
+    "records": RUNAWAY_RECORDS,
+    "chunk": RUNAWAY_CHUNK,
+    "interval_ms": RUNAWAY_INTERVAL_MS,
+}
 
 
 def run_demo(*, log: str, broker: str, keep: bool, days: int, say: Say) -> None:
@@ -160,22 +178,11 @@ class Demo(Stage):
     def keep(self) -> None:
         """A second burst, left as it is for whoever looks, and where to look."""
         before = {row["alert_id"] for row in self.rows("alerts", limit=1000)}
-        scenario = {
-            "name": "runaway_flow",
-            "entity": "Lead",
-            "field": "Status",
-            "value": "Closed - Not Converted",
-        }
         self.headline("another flow runs away, and is left for you to undo")
-        self.simulator.post(
-            "/simulator/scenario",
-            {
-                **scenario,
-                "records": RUNAWAY_RECORDS,
-                "chunk": RUNAWAY_CHUNK,
-                "interval_ms": RUNAWAY_INTERVAL_MS,
-            },
-        )
+        self.simulator.post("/simulator/automation", SECOND_FLOW)
+        self.until("the flow is in the set-up's log", self._second_flow_is_read)
+        # Another user than the first one's: what one actor does in one go is one alert.
+        self.simulator.post("/simulator/scenario", SECOND_RUNAWAY)
         alert: dict[str, Any] = self.until("the detector pages", lambda: self._page(before))
         self.say(f"   {alert['title']}")
         token = Path(self.settings.api.token_file).read_text(encoding="utf-8").strip()
@@ -184,6 +191,9 @@ class Demo(Stage):
         self.say(f"running: settings {self.folder / 'cdc.toml'}; Ctrl-C ends it")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
+
+    def _second_flow_is_read(self) -> bool:
+        return bool(self.rows("setup", about=str(SECOND_FLOW["name"]), limit=1))
 
     def _page(self, before: set[str]) -> dict[str, Any] | None:
         pages = [

@@ -47,8 +47,9 @@ from cdc.roles.notify import notifying
 from cdc.roles.process import Life, Worker
 from cdc.roles.recovering import make_recovery
 from cdc.roles.verifying import keep_verified
-from cdc.serve.app import Door, Runner, make_app, metrics_app
+from cdc.serve.app import Door, make_app
 from cdc.serve.auth import load_tokens
+from cdc.serve.running import Runner, metrics_app
 from cdc.settings import Settings
 from cdc.troubles import Troubles, last_words, say_last_words
 from connectors.salesforce.session import Session

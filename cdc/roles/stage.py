@@ -209,6 +209,9 @@ client_id = "{simulator.client_id}"
 client_secret_file = "{secret}"
 folder = "plans"
 
+[poll]
+setup_interval = "15s"
+
 [log]
 kind = "{"kafka" if kafka else "embedded"}"
 [log.kafka]

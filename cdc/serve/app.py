@@ -1,7 +1,6 @@
 """The HTTP API: every question at an address of its own, alerts as they come, health and metrics.
 
 Deny by default: each route names the role it needs; `/healthz` and `/readyz` need none and tell nothing.
-Questions run in threads, each on a cursor of its own; the writer is never waited for.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from aiohttp import web
 
 from cdc import __version__
 from cdc.change.masking import Masked
-from cdc.errors import BadArgument, CdcError, PortTaken
+from cdc.errors import BadArgument, CdcError
 from cdc.journal.journal import DuckJournal
-from cdc.logs import Event, logger
 from cdc.metrics import Metrics
 from cdc.recover.recovery import Recovery
 from cdc.serve import console
 from cdc.serve.actions import ACTIONS, Action
+from cdc.serve.asking import Asking
 from cdc.serve.audit import Audit, call_of
 from cdc.serve.auth import Role, Tokens
 from cdc.serve.etags import TAGGED, Tags, is_held
@@ -34,11 +33,10 @@ from cdc.serve.keeping import DEEDS
 from cdc.serve.openapi import document
 from cdc.serve.problems import problem, problems
 from cdc.serve.questions import ARROW, QUESTIONS, Question
+from cdc.serve.stream import AlertStream
 from cdc.troubles import Trouble, Troubles, shown
 
 BODY_BYTES_MAX = 1_000_000
-ALERTS_LOOK_EVERY_S = 0.5
-SHUTDOWN_TIMEOUT_S = 5.0
 
 
 @dataclass(slots=True)
@@ -58,8 +56,10 @@ class Door:
     ended: Trouble | None = None
     tags: Tags = field(default_factory=Tags)
     audit: Audit | None = None
+    asking: Asking = field(init=False)
 
     def __post_init__(self) -> None:
+        self.asking = Asking(self.reader)
         if self.recovery is not None and self.audit is None:
             self.audit = Audit(self.recovery.ledger)
 
@@ -78,6 +78,7 @@ def make_app(door: Door) -> web.Application:
     app.router.add_get("/readyz", _readyz(door))
     app.router.add_get("/metrics", _metrics(door))
     app.router.add_get("/api/v1/openapi.json", _openapi)
+    app.router.add_get("/api/v1/me", _me)
     app.router.add_get("/api/v1/alerts/stream", _alert_stream(door))
     for question in QUESTIONS.values():
         app.router.add_route(question.method, question.path, _ask(door, question))
@@ -99,6 +100,7 @@ ROLES = {asked.path: asked.role for asked in (*QUESTIONS.values(), *DEEDS.values
     "/api/v1/progress/{name}": Role.VIEWER,
     "/api/v1/baselines": Role.OPERATOR,
     "/api/v1/alerts/stream": Role.VIEWER,
+    "/api/v1/me": Role.VIEWER,
     "/api/v1/openapi.json": Role.VIEWER,
     "/metrics": Role.VIEWER,
 }
@@ -163,26 +165,29 @@ def _ask(door: Door, question: Question) -> Callable[[web.Request], Awaitable[we
         masked = door.masked if request[ROLE] < Role.OPERATOR else Masked()
         _refuse_guesses(masked, given, request.path)
 
-        def answer() -> dict[str, Any]:
-            with door.reader() as reader:
-                answer = question.answer(reader, given)
-            if question.name != "status":
-                return masked.answer(answer, given.get("entity")) if masked else answer
-            return shown(answer, [one for each in door.troubles() for one in each.listed()], door.ended)
-
-        def stream() -> bytes:
-            with door.reader() as reader:
-                return _arrow_stream(question.table(reader, given))
+        def answer(reader: Any) -> tuple[bytes, bool]:
+            told = question.answer(reader, given)
+            if question.name == "status":
+                told = shown(told, [one for each in door.troubles() for one in each.listed()], door.ended)
+            elif masked:
+                told = masked.answer(told, given.get("entity"))
+            elif door.masked:
+                return _as_bytes(told), door.masked.answer(told, given.get("entity")) != told
+            return _as_bytes(told), False
 
         if ARROW in request.headers.get("Accept", "") and not masked:
             await _reading(door, request, question, given)
-            return web.Response(body=await asyncio.to_thread(stream), content_type=ARROW)
-        told = await asyncio.to_thread(answer)
-        if question.name == "query" or (
-            door.masked and door.masked.answer(told, given.get("entity")) != told
-        ):
+            table = await door.asking.ask(lambda reader: _arrow_stream(question.table(reader, given)))
+            return web.Response(body=table, content_type=ARROW)
+        body, is_secret = await door.asking.ask(answer)
+        if question.name == "query" or is_secret:
             await _reading(door, request, question, given)
-        return web.json_response(told, headers={"ETag": tag} if tag else None)
+        return web.Response(
+            body=body,
+            content_type="application/json",
+            charset="utf-8",
+            headers={"ETag": tag} if tag else None,
+        )
 
     return handler
 
@@ -213,6 +218,11 @@ def _refuse_guesses(masked: Masked, given: Mapping[str, Any], path: str) -> None
             where=path,
             do="leave it out, or ask with the token of an operator",
         )
+
+
+def _as_bytes(told: Mapping[str, Any]) -> bytes:
+    """In the thread that asked: what a large answer takes to be written down holds nobody else up."""
+    return json.dumps(told).encode()
 
 
 def _arrow_stream(table: pa.Table) -> bytes:
@@ -312,6 +322,10 @@ async def _openapi(_: web.Request) -> web.Response:
     return web.json_response(document())
 
 
+async def _me(request: web.Request) -> web.Response:
+    return web.json_response({"role": request[ROLE].name.lower()})
+
+
 def _baseline(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
         entity = (await json_object(request)).get("entity")
@@ -327,83 +341,9 @@ def _baseline(door: Door) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 
 def _alert_stream(door: Door) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Every new version of every alert as a server-sent event; `since=all` begins with those there are."""
+    stream = AlertStream(door.asking, door.stopping)
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
-        await response.prepare(request)
-
-        def versions() -> list[Mapping[str, Any]]:
-            with door.reader() as reader:
-                answer = QUESTIONS["alerts"].answer(reader, {"limit": 1000})
-            if request[ROLE] < Role.OPERATOR:
-                answer = door.masked.answer(answer, None)
-            return [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]
-
-        sent: dict[str, int] = {}
-        if request.query.get("since") != "all":
-            sent = {a["alert_id"]: a["version"] for a in await asyncio.to_thread(versions)}
-        while not door.stopping.is_set():
-            for alert in reversed(await asyncio.to_thread(versions)):
-                if sent.get(alert["alert_id"], 0) < alert["version"]:
-                    sent[alert["alert_id"]] = alert["version"]
-                    await response.write(f"data: {json.dumps(alert)}\n\n".encode())
-            await response.write(b": quiet\n\n")
-            await asyncio.sleep(ALERTS_LOOK_EVERY_S)
-        return response
+        return await stream.serve(request, door.masked if request[ROLE] < Role.OPERATOR else Masked())
 
     return handler
-
-
-@dataclass(slots=True)
-class Runner:
-    """Serves the door at an address until closed. Errors: PortTaken."""
-
-    door: Door
-    listen: str
-    _runner: web.AppRunner | None = None
-    address: str = ""
-
-    async def open(self) -> None:
-        await self.serve(make_app(self.door))
-
-    async def serve(self, app: web.Application) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
-        await self._runner.setup()
-        host, _, port = self.listen.rpartition(":")
-        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise PortTaken(
-                f"the address cannot be listened on: {error.strerror}",
-                where=self.listen,
-                do="stop what uses it, or set api.listen (metrics.listen for a role without API)",
-            ) from error
-        bound = self._runner.addresses[0]
-        self.address = f"{bound[0]}:{bound[1]}"
-        logger().info(Event.API_LISTENING, address=self.address)
-
-    async def close(self) -> None:
-        self.door.stopping.set()
-        if self._runner:
-            await self._runner.cleanup()
-
-
-def metrics_app(metrics: Metrics) -> web.Application:
-    """Health and metrics alone, for a role that serves no API."""
-
-    async def text(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
-
-    async def ok(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "version": __version__})
-
-    app = web.Application()
-    app.router.add_get("/metrics", text)
-    app.router.add_get("/healthz", ok)
-    app.router.add_get("/readyz", ok)
-    return app

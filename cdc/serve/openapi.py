@@ -102,6 +102,8 @@ def _others() -> dict[str, Any]:
     health = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
     told = {"200": _json("it is", health), "503": _json("it is not", health)}
     stream = {"200": {"description": "a stream", "content": {"text/event-stream": {}}}}
+    names = [one.name.lower() for one in Role]
+    role = {"type": "object", "required": ["role"], "properties": {"role": {"type": "string", "enum": names}}}
     text = {
         "200": {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}
     }
@@ -113,6 +115,7 @@ def _others() -> dict[str, Any]:
         "/healthz": {"get": _other("healthz", "Whether the process works", told, role=None)},
         "/readyz": {"get": _other("readyz", "Whether it may take traffic", told, role=None)},
         "/metrics": {"get": _other("metrics", "Every figure, for Prometheus", text)},
+        "/api/v1/me": {"get": _other("me", "What the token may do", {"200": _json("its role", role)})},
         "/api/v1/openapi.json": {
             "get": _other("openapi", "This document", {"200": _json("this", {"type": "object"})})
         },

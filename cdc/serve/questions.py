@@ -398,7 +398,16 @@ QUESTIONS: dict[str, Question] = {
             "/api/v1/alerts",
             "Alerts, the newest first",
             past.alerts,
-            (_LIMIT, _CURSOR),
+            (
+                Parameter("alert_id", "only this one"),
+                Parameter(
+                    "decorated",
+                    "false: without the values from before and the changes of the set-up",
+                    kind="boolean",
+                ),
+                _LIMIT,
+                _CURSOR,
+            ),
         ),
         Question(
             "incidents",

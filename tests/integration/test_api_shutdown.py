@@ -12,8 +12,10 @@ import pytest
 from cdc.settings import Settings
 from tests.integration.living import PATIENCE_S, running, simulated_org, until, write_settings
 
-LONG = "SELECT sum((a.range * b.range) % 7) AS total FROM range(20000) a, range(10000) b"
-"""Runs for about a second."""
+LONG = "SELECT sum((a.range * b.range) % 7) AS total FROM range(20000) a, range(2000) b"
+"""Runs for a good part of a second."""
+ENDLESS = "SELECT sum((a.range * b.range) % 7) AS total FROM range(1000000) a, range(1000000) b"
+"""Runs for longer than a process that has to end may take."""
 
 
 def connected(settings: Settings, method: str, path: str, body: object = None) -> HTTPConnection:
@@ -49,3 +51,20 @@ def test_sigterm_lets_what_runs_be_answered(tmp_path: Path) -> None:
             assert run.process.wait(PATIENCE_S) == 0, run.log_tail()
             with pytest.raises(OSError):
                 connected(settings, "GET", "/healthz")
+
+
+@pytest.mark.slow
+def test_what_takes_too_long_is_interrupted_and_told_so(tmp_path: Path) -> None:
+    with simulated_org(tmp_path, "records = 50\n") as org:
+        settings = write_settings(tmp_path, org)
+        with running(settings, tmp_path) as run:
+            until("it answers", lambda: run.rows("status"))
+            asked = [connected(settings, "POST", "/api/v1/query", {"sql": ENDLESS}) for _ in range(6)]
+            assert connected(settings, "GET", "/healthz").getresponse().status == 200
+            assert run.process is not None
+            run.process.send_signal(signal.SIGTERM)
+            for one in asked:  # those that run, and those that wait for their turn
+                answer = one.getresponse()
+                assert answer.status == 503
+                assert "being stopped" in json.load(answer)["detail"]
+            assert run.process.wait(PATIENCE_S) == 0, run.log_tail()

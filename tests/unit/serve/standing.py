@@ -23,8 +23,9 @@ from cdc.ports.log import LogRecord
 from cdc.recover import definitions as recover_sql
 from cdc.recover.ledger import Ledger
 from cdc.recover.recovery import Recovery
-from cdc.serve.app import Door, Runner
+from cdc.serve.app import Door
 from cdc.serve.auth import Role, Tokens
+from cdc.serve.running import Runner
 from tests.unit.journal.batches import T0, Change, alert, batch, description, full_state, lost, position
 from tests.unit.journal.held import commit, opened
 

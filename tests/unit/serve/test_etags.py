@@ -34,7 +34,7 @@ def test_what_has_not_changed_is_not_asked_again(api: Standing, name: str) -> No
     first = api.ask("GET", path)
     tag = first.headers["etag"]
     asked = 0
-    reader = api.door.reader
+    reader = api.door.asking.reader
 
     @contextlib.contextmanager
     def counted() -> Iterator[Any]:
@@ -43,7 +43,7 @@ def test_what_has_not_changed_is_not_asked_again(api: Standing, name: str) -> No
         with reader() as one:
             yield one
 
-    api.door.reader = counted
+    api.door.asking.reader = counted
     held = again(api, path, tag)
     assert (held.status, held.body, asked) == (304, b"", 0)
     assert held.headers["etag"] == tag
