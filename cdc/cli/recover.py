@@ -18,6 +18,7 @@ from cdc.errors import DifferenceFound, SettingsError
 from cdc.recover.drill import drill_of
 from cdc.recover.page import as_html
 from cdc.recover.told import plan_lines, verdict_lines
+from cdc.settings import Settings
 
 restore_app = typer.Typer(help="Putting it back: plan, apply, verify, undo.")
 
@@ -94,8 +95,28 @@ def apply_restore(
         _show_plan(settings, restore, "", 10, form)
         say("dry run: nothing was written; give --hash with the hash above to write it", "yellow")
         return
+    if not force:
+        _offer_to_contain(settings, restore)
     done = act(settings, "apply_restore", restore_id=restore, hash=confirm, force=force or None)
     _applied(settings, restore, done, form)
+
+
+def _offer_to_contain(settings: Settings, restore: str) -> None:
+    """On a terminal, before anything is written: what would stop the cause, and whether it is stopped.
+
+    Whoever says no, or is no person, is refused by the action itself while the burst may go on.
+    """
+    facts = ask(settings, "plan_rows", restore_id=restore, limit=1)["detail"]
+    if not sys.stdin.isatty() or not facts.get("contain") or facts.get("kind") in ("copy", "rehearsal"):
+        return
+    answer = ask(settings, "incident", incident_id=facts["incident_id"])
+    if answer["detail"]["contained_at"] is not None or answer["detail"]["state"] == "closed":
+        return
+    say("nobody has said that the cause of this incident was stopped. What would stop it:", "yellow")
+    for step in facts["contain"]:
+        say(f"  {step}")
+    if typer.confirm("Is it stopped?", default=False, err=True):
+        act(settings, "contain_incident", incident_id=facts["incident_id"], note="said before applying")
 
 
 @restore_app.command("resume")

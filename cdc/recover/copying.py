@@ -23,8 +23,9 @@ from cdc.ports.org import EntityDescription, Org
 from cdc.recover.classes import classed, split
 from cdc.recover.dead_ends import without_dead_ends
 from cdc.recover.masking import mask
-from cdc.recover.plan import STAMPED, Draft, Say, counted, plan_row
+from cdc.recover.plan import STAMPED, Draft, Say, counted
 from cdc.recover.planfile import ROWS
+from cdc.recover.pointers import plan_row
 from cdc.recover.reading import by_record, counts_of, joined, read_present
 from cdc.recover.statements import sql
 from cdc.recover.steps import calls_of, depths, steps_of

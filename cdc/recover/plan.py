@@ -20,7 +20,9 @@ from cdc.recover.automation import active_automation, how_to_contain
 from cdc.recover.befores import Touched, before_the_incident, whole_records
 from cdc.recover.dead_ends import without_dead_ends, without_unmakeable
 from cdc.recover.incidents import Incident
+from cdc.recover.merges import begun, merged_away
 from cdc.recover.planfile import ROWS
+from cdc.recover.pointers import plan_row, pointers_to, reparenting
 from cdc.recover.reading import Present, counts_of, joined, read_present
 from cdc.recover.scope import scope_words
 from cdc.recover.statements import sql
@@ -81,6 +83,8 @@ async def make_plan(
         back = {i for some in (recreated, _ids(rows, "UNDELETE")) for ids in some.values() for i in ids}
         more = await _made_anew(reader, org, incident, known, descriptions, recreated)
         rows = without_unmakeable(rows, await without_dead_ends(org, descriptions, more, back))
+    if masters := merged_away(rows, present):
+        rows = pa.concat_tables([rows, await _pointed_back(reader, org, known, descriptions, masters, rows)])
     rows = await asyncio.to_thread(steps_of, rows, descriptions)
     labels = {d.label: d.entity for d in descriptions.values() if d.label}
     automation, unread = await active_automation(
@@ -237,7 +241,8 @@ async def _made_anew(
     def look() -> tuple[dict[str, dict[str, dict[str, str | None]]], list[dict[str, Any]]]:
         with reader() as cursor, before_the_incident(cursor, incident.scope):
             wholes = {e: whole_records(cursor, e, ids, known.cut) for e, ids in recreated.items()}
-            return wholes, _pointers(cursor, recreated, known.cut)
+            cuts = {record_id: known.cut for some in recreated.values() for record_id in some}
+            return wholes, pointers_to(cursor, cuts)
 
     wholes, pointers = await asyncio.to_thread(look)
     rows = [
@@ -246,8 +251,29 @@ async def _made_anew(
         for record_id, values in records.items()
         for row in _creation(descriptions[entity], record_id, values)
     ]
-    rows += await _reparenting(org, descriptions, pointers, recreated)
+    rows += await reparenting(org, descriptions, pointers, recreated)
     return pa.Table.from_pylist([{"step": 0, **row} for row in rows], schema=ROWS)
+
+
+async def _pointed_back(
+    reader: Callable[[], Any],
+    org: Org,
+    known: _Known,
+    descriptions: dict[str, EntityDescription],
+    masters: Mapping[str, str],
+    rows: pa.Table,
+) -> pa.Table:
+    """Rows for what a merge pointed to the winner, and its event, if there was one, is not among what is meant."""
+
+    def look() -> list[dict[str, Any]]:
+        with reader() as cursor:
+            return pointers_to(cursor, begun(cursor, known.lives, list(masters)))
+
+    pointers = await asyncio.to_thread(look)
+    told = set(zip(rows["record_id"].to_pylist(), rows["field"].to_pylist(), strict=True))
+    rest = [p for p in pointers if (p["record_id"], p["field"]) not in told]
+    made = await reparenting(org, descriptions, rest, {}, masters)
+    return pa.Table.from_pylist([{"step": 0, **row} for row in made], schema=ROWS)
 
 
 def _creation(
@@ -279,81 +305,6 @@ def _named_otherwise(path: str, values: Mapping[str, str | None]) -> bool:
     return (path == "Name" and values.get("Name.LastName") is not None) or (
         path.startswith("Name.") and values.get("Name") is not None
     )
-
-
-def _pointers(cursor: Any, recreated: Mapping[str, list[str]], cut: int) -> list[dict[str, Any]]:
-    ids = [record_id for some in recreated.values() for record_id in some]
-    cursor.register("wanted", pa.table({"record_id": pa.array(ids, pa.string())}))
-    pairs = cursor.execute(sql("references")).to_arrow_table()
-    cursor.register("pointers", pairs)
-    try:
-        return dicts_of(cursor.execute(sql("pointers_to"), {"cut": cut}))
-    finally:
-        cursor.unregister("wanted")
-        cursor.unregister("pointers")
-
-
-async def _reparenting(
-    org: Org,
-    descriptions: dict[str, EntityDescription],
-    pointers: Sequence[Mapping[str, Any]],
-    recreated: Mapping[str, list[str]],
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for entity in dict.fromkeys(p["entity"] for p in pointers):
-        if entity not in descriptions:
-            descriptions[entity] = await org.describe(entity)
-        own = set(recreated.get(entity, ()))
-        some = [p for p in pointers if p["entity"] == entity]
-        writable = {f.path: f.updateable for f in descriptions[entity].fields}
-        ids = sorted({p["record_id"] for p in some} - own)
-        present = await read_present(org, descriptions[entity], ids, {p["field"] for p in some})
-        deleted = dict(
-            zip(
-                present.records["record_id"].to_pylist(),
-                present.records["is_deleted"].to_pylist(),
-                strict=True,
-            )
-        )
-        columns = (present.values[n].to_pylist() for n in ("record_id", "field", "value"))
-        now = {(r, f): v for r, f, v in zip(*columns, strict=True)}
-        for p in some:
-            value = now.get((p["record_id"], p["field"]))
-            decision, reason = "revert", "points to a record made anew"
-            if p["record_id"] in own:
-                value = None
-            elif p["record_id"] not in deleted or deleted[p["record_id"]]:
-                continue
-            elif not writable.get(p["field"]):
-                decision, reason = "impossible", "points to a record made anew, and cannot be changed"
-            elif value not in (None, p["old_id"]):
-                decision, reason = "conflict", "has been pointed elsewhere since"
-            row = plan_row(entity, p["record_id"], "REPARENT", p["field"], p["old_id"], decision, reason)
-            rows.append({**row, "now": value})
-    return rows
-
-
-def plan_row(
-    entity: str,
-    record_id: str,
-    action: str,
-    path: str | None,
-    before: str | None,
-    decision: str,
-    reason: str,
-) -> dict[str, Any]:
-    """A row of a plan, but for its step; `bad` and `now` are not known."""
-    return {
-        "entity": entity,
-        "record_id": record_id,
-        "action": action,
-        "field": path,
-        "before": before,
-        "bad": None,
-        "now": None,
-        "decision": decision,
-        "reason": reason,
-    }
 
 
 def counted(rows: pa.Table) -> dict[str, Any]:

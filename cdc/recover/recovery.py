@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cdc.errors import BadArgument, NotFound
+from cdc.errors import BadArgument, NotFound, RetryLater
 from cdc.ports.org import Org
 from cdc.ports.orgwriter import OrgWriter
 from cdc.recover.acknowledge import acknowledged
@@ -31,8 +31,12 @@ from cdc.recover.planfile import Plan, checked, load_plan, save_plan
 from cdc.recover.restores import Restore, restore_of
 from cdc.recover.scope import Filter
 from cdc.recover.statements import sql
+from cdc.recover.streamed import has_streamed
 from cdc.recover.verify import Verdict, verify
 from cdc.recover.works import Work, Works
+
+UNDO_WAIT_S = 120.0
+"""How long an undo waits for the stream to bring what the restore has written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,28 +265,40 @@ class Recovery:
                 await self._keep(incident.next(state="closed", note=f"restored by {restore_id}"), by)
         return verdict
 
-    async def undo(self, restore_id: str, *, by: str) -> Plan:
-        """A plan that takes a restore back: its own changes are an incident too."""
+    async def undo(self, restore_id: str, *, by: str, work: Work | None = None) -> Plan:
+        """A plan that takes a restore back: its own changes are an incident too.
+
+        What was just written comes back through capture a little later, and is waited for. Errors: NotFound where
+        nothing was written, RetryLater where the stream does not bring it in two minutes.
+        """
+        work = work or Work("plan")
         with self.ledger.reader() as reader:
             restore = restore_of(reader, restore_id)
-            keys = [
-                row[0]
-                for row in reader.execute(sql("own_transactions"), {"restore_id": restore_id}).fetchall()
-            ]
-        if not keys:
-            raise NotFound(
-                "no change of this restore has been recorded yet",
-                where=restore_id,
-                do="wait until capture has seen it, or apply it first",
-            )
-        incident = by_hand(
-            [Filter(transactions=tuple(keys), users=(restore.user_id,) if restore.user_id else ())],
-            title=f"undo of {restore_id}",
-            fields=(),
-            opened_at=await self._org_now(),
+        came = await has_streamed(
+            self.ledger,
+            restore_id,
+            UNDO_WAIT_S,
+            say=lambda n, of: work.say("waiting for the stream to bring what was written", n, of),
         )
+        with self.ledger.reader() as reader:
+            found = reader.execute(sql("own_transactions"), {"restore_id": restore_id}).fetchall()
+        if not came:
+            raise RetryLater(
+                f"the stream has not brought all that this restore wrote within {UNDO_WAIT_S:.0f} s",
+                where=restore_id,
+                do="see `cdc status`: capture must run and be live; then ask again",
+            )
+        if not found:
+            raise NotFound("this restore has written nothing", where=restore_id, do="see `cdc restore list`")
+        meant = Filter(
+            transactions=tuple(row[0] for row in found),
+            users=(restore.user_id,) if restore.user_id else (),
+        )
+        now = await self._org_now()
+        incident = by_hand([meant], title=f"undo of {restore_id}", fields=(), opened_at=now)
+        incident = replace(incident, contained_at=now)  # what made it has ended: all of it came back
         await self._keep(incident, by)
-        return await self.plan(incident.incident_id, by=by, delete_created=True)
+        return await self._plan(incident.incident_id, by, True, False, work)
 
     def start_verify(self, restore_id: str, *, by: str) -> str:
         """As `verify`, beside the answers."""
@@ -296,11 +312,13 @@ class Recovery:
     def start_undo(self, restore_id: str, *, by: str) -> str:
         """As `undo`, beside the answers."""
 
+        work = Work("plan")
+
         async def run() -> Mapping[str, Any]:
-            plan = await self.undo(restore_id, by=by)
+            plan = await self.undo(restore_id, by=by, work=work)
             return {"restore_id": plan.restore_id, "hash": plan.hash}
 
-        return self._works.start(f"undo-{restore_id}", Work("plan"), run)
+        return self._works.start(f"undo-{restore_id}", work, run)
 
     # -- into another org ----------------------------------------------------------------------------------
 

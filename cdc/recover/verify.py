@@ -22,6 +22,7 @@ from cdc.recover.planfile import Plan
 from cdc.recover.reading import read_present
 from cdc.recover.restores import Restore, told_of
 from cdc.recover.statements import sql
+from cdc.recover.streamed import has_streamed
 
 SHOWN_MAX = 1_000
 STREAM_WAIT_S = 30.0
@@ -82,7 +83,7 @@ async def verify(
     verdict.left = [*errors, *_not_reverted(plan)]
     if restore.kind in ("copy", "rehearsal"):
         return verdict  # the journal's stream is that of another org
-    verdict.streamed = await _has_streamed(ledger, restore)
+    verdict.streamed = await has_streamed(ledger, restore.restore_id, STREAM_WAIT_S)
     with ledger.reader() as reader:
         given = {"restore_id": restore.restore_id}
         verdict.own_changes = reader.execute(sql("own_count"), given).fetchone()[0]
@@ -165,15 +166,3 @@ def _unexpected(plan: Plan, effects: list[dict[str, Any]]) -> list[dict[str, Any
     follows = plan.rows.filter(pc.equal(plan.rows["decision"], "follows"))
     expected = set(zip(follows["entity"].to_pylist(), follows["field"].to_pylist(), strict=True))
     return [e for e in effects if (e["entity"], e["field"]) not in expected]
-
-
-async def _has_streamed(ledger: Ledger, restore: Restore) -> bool:
-    """Whether the journal's stream holds what was written; waited for a while."""
-    give_up_s = ledger.clock.monotonic_s() + STREAM_WAIT_S
-    while True:
-        with ledger.reader() as reader:
-            if reader.execute(sql("streamed"), {"restore_id": restore.restore_id}).fetchone()[0]:
-                return True
-        if ledger.clock.monotonic_s() > give_up_s:
-            return False
-        await ledger.clock.sleep(0.25)

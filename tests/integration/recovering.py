@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 from cdc.cli.act import act
 from cdc.settings import Settings
@@ -59,6 +62,26 @@ class World:
             return held >= published
 
         until("everything is recorded", all_there)
+
+    def merge(self, entity: str, winner: str, loser: str, **values: str) -> None:
+        """A merge as a person makes it, by SOAP."""
+        url = self.org.ready["http"]
+        asked = {"client_id": self.org.ready["client_id"], "client_secret": self.org.ready["client_secret"]}
+        form = urlencode({"grant_type": "client_credentials", **asked}).encode()
+        with urlopen(f"{url}/services/oauth2/token", form) as answer:
+            token = json.load(answer)["access_token"]
+        given = "".join(f"<{name}>{value}</{name}>" for name, value in values.items())
+        envelope = (
+            '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" xmlns="urn:partner.soap.sforce.com">'
+            f"<s:Header><SessionHeader><sessionId>{token}</sessionId></SessionHeader></s:Header><s:Body><merge>"
+            f"<request><masterRecord><type>{entity}</type><Id>{winner}</Id>{given}</masterRecord>"
+            f"<recordToMergeIds>{loser}</recordToMergeIds></request></merge></s:Body></s:Envelope>"
+        ).encode()
+        headers = {"SOAPAction": '""', "Content-Type": "text/xml"}
+        with urlopen(Request(f"{url}/services/Soap/u/66.0", envelope, headers)) as answer:
+            said = answer.read().decode()
+        assert "<success>true</success>" in said, said
+        self.caught_up()
 
     def open(self, *, fields: list[str] | None = None, **filter_: Any) -> str:
         detail = act(self.settings, "open_incident", filters=[filter_], fields=fields)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -128,10 +132,12 @@ def test_a_restore_is_undone_like_any_incident(one: World) -> None:
     key = commit(one, update("Account", ids, Site="meant after all"))
     plan = one.plan(one.open(transactions=[key]))
     one.apply(plan)
-    one.caught_up()
+    undo = act(
+        one.settings, "undo_restore", restore_id=plan["restore_id"]
+    )  # waits for its events to come back
     assert [fields_of(one, "Account", i)["Site"] for i in ids] == before
-    undo = act(one.settings, "undo_restore", restore_id=plan["restore_id"])
-    one.apply(undo, force=True)
+    assert undo["restore_id"] != plan["restore_id"]
+    one.apply(undo)
     assert {fields_of(one, "Account", i)["Site"] for i in ids} == {"meant after all"}
 
 
@@ -172,6 +178,33 @@ def _case(parent: str, number: int) -> dict[str, Any]:
     return {"entity": "Case", "op": "CREATE", "values": values}
 
 
+@pytest.mark.parametrize("meant", ["all of it", "the delete alone"])
+def test_a_merge_is_taken_back_its_loser_its_children_and_the_winners_fields(one: World, meant: str) -> None:
+    """Whether or not the org published that children were moved: then the journal knows whose they were."""
+    start = 264 if meant == "all of it" else 268
+    winner, loser = ids_of(one, "Account", start, 2)
+    kids = [
+        one.org.post("/simulator/commit", {"changes": [_case(loser, n)], "user": "sales"})["record_ids"][0]
+        for n in range(3)
+    ]
+    one.caught_up()
+    before = fields_of(one, "Account", winner)["Site"]
+    since = one.org.get("/simulator/truth/changes")[-1]["index"]
+    one.merge("Account", winner, loser, Site="of the merged")
+    assert {fields_of(one, "Case", k)["AccountId"] for k in kids} == {winner}
+    keys = {c["transaction_key"] for c in one.org.lines(f"/simulator/truth/changes?after={since}")}
+    more = {"kinds": ["DELETE"]} if meant == "the delete alone" else {}
+    commit(one, [{"entity": "Case", "op": "UPDATE", "record_id": kids[2], "values": {"AccountId": None}}])
+    plan = one.plan(one.open(transactions=sorted(keys), **more))
+    assert one.apply(plan)["state"] == "applied"
+    assert loser in ids_of(one, "Account", 0, 10_000)
+    assert {fields_of(one, "Case", k)["AccountId"] for k in kids[:2]} == {loser}
+    assert fields_of(one, "Case", kids[2])["AccountId"] is None  # somebody decided otherwise since
+    site = fields_of(one, "Account", winner)["Site"]
+    assert site == (before if meant == "all of it" else "of the merged")
+    assert one.verify(plan)["good"]
+
+
 def test_a_stranger_under_our_name_is_shown_and_not_taken_for_ours(one: World) -> None:
     ids = ids_of(one, "Account", 240, 4)
     key = commit(one, update("Account", ids[:2], Site="wrong"))
@@ -182,6 +215,40 @@ def test_a_stranger_under_our_name_is_shown_and_not_taken_for_ours(one: World) -
     verdict = one.verify(plan)
     assert {s["record_id"] for s in verdict["strangers"]} == set(ids[2:])
     assert verdict["own_changes"] == 2
+
+
+def test_on_a_terminal_it_is_offered_to_contain_the_cause_first(one: World) -> None:
+    from cdc.cli.act import act
+
+    ids = ids_of(one, "Account", 272, 2)
+    key = commit(one, update("Account", ids, Site="wrong"))
+    detail = act(one.settings, "open_incident", filters=[{"transactions": [key]}])
+    plan = one.plan(detail["incident_id"])
+    command = [sys.executable, "-m", "cdc.cli", "--config", str(one.folder / "cdc.toml"), "restore", "apply"]
+    command += [plan["restore_id"], "--hash", plan["hash"]]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        said = _read_to(ours, b"Is it stopped?")
+        assert b"freeze user" in said
+        os.write(ours, b"y\n")
+        _read_to(ours, b"")
+    assert process.returncode == 0
+    assert {results(one, plan)[i]["result"] for i in ids} == {"restored"}
+    assert (
+        "said before applying" in one.run.ask("incident", incident_id=detail["incident_id"])["detail"]["note"]
+    )
+
+
+def _read_to(terminal: int, word: bytes) -> bytes:
+    """What a terminal shows, up to a word, or to its end."""
+    said = b""
+    while not word or word not in said:
+        try:
+            said += os.read(terminal, 4096)
+        except OSError:  # the other side has ended
+            break
+    return said
 
 
 def test_nothing_is_applied_while_the_burst_goes_on(one: World) -> None:

@@ -23,7 +23,6 @@ SELECT
         WHEN action = 'DELETE' AND NOT $delete_created THEN 'left'
         WHEN action = 'DELETE' AND NOT e.deletable THEN 'impossible'
         WHEN action = 'DELETE' THEN 'revert'
-        WHEN p.master_id IS NOT NULL AND p.is_deleted THEN 'impossible'
         WHEN NOT p.is_deleted THEN 'already'
         WHEN action = 'CREATE' AND NOT e.createable THEN 'impossible'
         ELSE 'revert'
@@ -33,10 +32,10 @@ SELECT
         WHEN decision = 'already' THEN 'is back already'
         WHEN decision = 'conflict' THEN 'changed since by ' || coalesce(l.later_user, 'somebody')
         WHEN decision = 'left' THEN 'created by the incident: deleted only if asked (--delete-created)'
-        WHEN p.master_id IS NOT NULL AND p.is_deleted
-            THEN 'merged into ' || p.master_id || ': a merge is not undone by writing; take it from the Recycle Bin by hand'
         WHEN decision = 'impossible' AND action = 'DELETE' THEN 'the restoring user may not delete it'
         WHEN decision = 'impossible' THEN 'gone from the Recycle Bin, and the restoring user may not create it'
+        WHEN action = 'UNDELETE' AND p.master_id IS NOT NULL
+            THEN 'merged into ' || p.master_id || ': comes back, and what followed it is pointed back'
         WHEN action = 'CREATE' THEN 'gone from the Recycle Bin: created again under a new id'
         ELSE ''
     END AS reason
