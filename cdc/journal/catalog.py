@@ -21,6 +21,9 @@ from cdc.journal.statements import migrations, statement
 WAL_CHECKPOINT_SIZE = "64MB"
 """When DuckDB moves its write-ahead log into the file. Larger costs seconds at the start after a kill."""
 
+STORAGE_VERSION = "v1.5.0"
+"""The file's own form. DuckDB would write that of 0.10 by itself, a third larger and a fifth dearer to write."""
+
 _VERSION = "version"
 _ORG = "org"
 
@@ -68,6 +71,7 @@ def _connect(path: str, memory_limit: str, threads: int) -> Any:
         "memory_limit": memory_limit,
         "threads": threads,
         "temp_directory": f"{path}.tmp",
+        "storage_compatibility_version": STORAGE_VERSION,
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "allow_community_extensions": "false",

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from cdc.journal.catalog import STORAGE_VERSION
 from cdc.journal.manifests import to_disk
 from cdc.journal.segments import quoted
 from cdc.journal.statements import migrations
@@ -32,7 +33,8 @@ def compact(path: str, memory_limit: str, threads: int) -> None:
 def copy_tables(source: str, target: str, memory_limit: str, threads: int) -> None:
     """Every table of a journal's file in a new file."""
     config: dict[str, Any] = {
-        "memory_limit": memory_limit, "threads": threads, "temp_directory": f"{target}.tmp"
+        "memory_limit": memory_limit, "threads": threads, "temp_directory": f"{target}.tmp",
+        "storage_compatibility_version": STORAGE_VERSION,
     }  # fmt: skip
     with duckdb.connect(target, config=config) as database:
         for _, text in migrations():

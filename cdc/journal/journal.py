@@ -46,7 +46,7 @@ QUEUE_RECORDS_MAX: Final = 100_000
 SEAL_RECORDS: Final = 1_000_000
 """Field changes that stay hot; a scan for one record takes 5 ms at 0.3 M and 20 ms at 2 M."""
 
-TRANSACTION_RECORDS_MAX: Final = 40_000
+TRANSACTION_RECORDS_MAX: Final = 80_000
 """Waiting batches are written together up to this: DuckDB writes large appends straight into the file, and
 small ones first into its write-ahead log, at half as much again."""
 

@@ -44,7 +44,7 @@ from cdc.roles.build import (
 from cdc.roles.drill_schedule import keep_drilling
 from cdc.roles.gauges import keep_gauges
 from cdc.roles.notify import notifying
-from cdc.roles.process import Life, Worker
+from cdc.roles.process import Life, Worker, calm_the_collector
 from cdc.roles.recovering import make_recovery
 from cdc.roles.verifying import keep_verified
 from cdc.serve.app import Door, make_app
@@ -70,6 +70,7 @@ async def live(
     metrics, clock = Metrics(), Clock()
     life = Life(Troubles(metrics, clock))
     life.begin()
+    calm_the_collector()
     try:
         await _live(
             settings, life, metrics, clock, capture=capture, journal=journal, detect=detect, config=config

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from cdc.errors import CdcError, LogUnavailable, StopProcess
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
 from cdc.troubles import Troubles
+
+COLLECT_AFTER_OBJECTS: Final = 50_000
+"""New containers before the garbage collector looks at them. At its usual 700 it looked at the tuples of every few
+messages, none of which is ever part of a cycle, and took a quarter of what reading the log costs."""
+
+COLLECT_OLDER_AFTER: Final = 20
+
+
+def calm_the_collector() -> None:
+    """What stands by now is not looked at again, and what comes only in large portions."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, COLLECT_OLDER_AFTER, COLLECT_OLDER_AFTER)
 
 
 @dataclass(slots=True)

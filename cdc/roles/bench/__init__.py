@@ -71,12 +71,12 @@ def _run(what: str, road: Log, log: str, address: str, events: Events) -> tuple[
     inserted = limits.duckdb_insert(columns, count)
     raw += [reading, decoding, decoded, inserted]
     if what in ("all", "journal"):
-        figure = stages.journal(road, count)
+        figure, sealing = stages.journal(road, count)
         figure.limit, figure.limit_rate = (
             "consume + Arrow decode + insert in series",
             in_series([consumed, decoded, inserted]),
         )
-        done.append(figure)
+        done += [figure, sealing]
     if what in ("all", "detect"):
         figure = stages.detector(columns, count)
         figure.limit, figure.limit_rate = "Arrow decode", decoded.rate

@@ -27,6 +27,7 @@ from cdc.ports.types import Millis, SchemaId
 from cdc.roles.bench.events import CHANNEL, BenchOrg
 from cdc.roles.bench.measure import Figure, Stopwatch, measured
 from cdc.roles.live import JournalFollower
+from cdc.roles.process import calm_the_collector
 from connectors.salesforce.pubsub import PubSubOptions, PubSubSource
 from connectors.salesforce.session import Token
 
@@ -60,6 +61,7 @@ async def capture(log: Log, address: str, count: int) -> Figure:
         while recorder.last_ordinal() < ordinal and not running.done():  # noqa: ASYNC110  the recorder as it is
             await asyncio.sleep(LOOK_EVERY_S)
 
+    calm_the_collector()
     async with asyncio.timeout(PATIENCE_S):
         await reach(1)
         watch, first = Stopwatch(), int(recorder.last_ordinal())
@@ -106,19 +108,28 @@ def decode(log: Log, batches: Sequence[LogBatch], count: int) -> tuple[Figure, l
     return figure, columns
 
 
-def journal(log: Log, count: int) -> Figure:
-    """From the log's bytes to committed rows."""
+def journal(log: Log, count: int) -> tuple[Figure, Figure]:
+    """From the log's bytes to committed rows, in the file; and the sealing of those rows, which live runs beside it."""
     with tempfile.TemporaryDirectory(prefix="cdc-bench-") as folder:
-        store = DuckJournal(
-            str(Path(folder) / "journal.duckdb"), ORG, definitions=definitions(), schema_text=_text(log)
-        )
+        path = str(Path(folder) / "journal.duckdb")
+        given: dict[str, Any] = {
+            "definitions": definitions(),
+            "schema_text": _text(log),
+            "seal_records": 2**62,
+        }
+        store = DuckJournal(path, ORG, **given)
         checkpoint = store.open()
         stop = threading.Event()
         with measured("journal", count) as figure:
             _follow(log, [JournalFollower(store, checkpoint), Kept(count, stop)], stop)
             store.close()
         figure.bytes_kept = sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file())
-    return figure
+        store = DuckJournal(path, ORG, **given)
+        store.open()
+        with measured("sealing, beside the journal", count) as sealing:
+            store.seal()
+        store.close()
+    return figure, sealing
 
 
 def detector(columns: Sequence[ColumnBatch], count: int) -> Figure:
