@@ -45,6 +45,25 @@ async def test_a_login_gives_a_session_that_rest_takes_too() -> None:
         assert found(wrong, "faultcode") == ["sf:INVALID_LOGIN"]
 
 
+async def test_a_client_that_logs_in_by_place_finds_each_thing_where_the_wsdl_puts_it() -> None:
+    async with simulated() as client:
+        ready = client.simulator.ready
+        envelope = (
+            "<soapenv:Envelope xmlns:soapenv='http://schemas.xmlsoap.org/soap/envelope/' "
+            f"xmlns:urn='{PARTNER}'><soapenv:Body><urn:login><urn:username><![CDATA[{ready['username']}]]></urn:username>"
+            f"<urn:password><![CDATA[{ready['password']}]]></urn:password></urn:login></soapenv:Body></soapenv:Envelope>"
+        )
+        headers = {"content-type": "text/xml", "SOAPAction": "Login"}
+        async with client.session.post(
+            client.url + "/services/Soap/u/57.0/", data=envelope, headers=headers
+        ) as answer:
+            result = ElementTree.fromstring(await answer.read())[0][0][0]
+        assert (result[3].text or "").startswith(client.url)
+        client.token = result[4].text or ""
+        assert result[6][8].text == client.org.org_id
+        assert await client.get("/services/data/v57.0/limits")
+
+
 async def test_a_session_that_is_none_is_a_fault() -> None:
     async with simulated() as client:
         answer = await call(client, "<getUserInfo/>", token="nonsense")

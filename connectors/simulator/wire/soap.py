@@ -75,6 +75,7 @@ class Soap:
         """Where SOAP lives, with and without the org id that server URLs end with."""
         return [
             web.post("/services/Soap/{flavour:[uc]}/{version}", self.handle),
+            web.post("/services/Soap/{flavour:[uc]}/{version}/", self.handle),
             web.post("/services/Soap/{flavour:[uc]}/{version}/{org_id}", self.handle),
         ]
 
@@ -128,11 +129,22 @@ class Soap:
 
     def _user_xml(self, session: Session) -> str:
         user = next(one for one in self._org.users if one["id"] == session.user_id)
-        values = {
+        values = {  # in the order of the WSDL, by which some clients read them
+            "accessibilityMode": False,
+            "chatterExternal": False,
+            "currencySymbol": "$",
+            "orgAttachmentFileSizeLimit": 26_214_400,
+            "orgDefaultCurrencyIsoCode": "USD",
+            "orgDefaultCurrencyLocale": "en_US",
+            "orgDisallowHtmlAttachments": False,
+            "orgHasPersonAccounts": True,
             "organizationId": self._org.org_id,
+            "organizationMultiCurrency": False,
             "organizationName": "Simulated",
             "profileId": "00eSm0000000001AAA",
+            "roleId": None,
             "sessionSecondsValid": int(self._wire.sessions.lifetime_s),
+            "userDefaultCurrencyIsoCode": None,
             "userEmail": user["username"],
             "userFullName": user["name"],
             "userId": user["id"],
