@@ -6,6 +6,7 @@
         SourceSilent           nothing comes, and nothing shows that nothing was to come
         DeliveryLimitReached   growing pauses, at most 15 minutes
       CursorExpired       one read begins again
+      TooLarge            ask for less at once
       ChannelProblem      this channel only; the others go on
         ChannelStopped         permanent: say why, leave it
         PositionLost           expired or corrupted: open a lost stretch, resume at the oldest retained
@@ -94,6 +95,10 @@ class LogUnavailable(RetryLater):
 
 class DeliveryLimitReached(RetryLater):
     """The org's 24-hour delivery allocation is used up."""
+
+
+class TooLarge(CdcError):
+    """The org does not give so much in one answer; parts of it may do."""
 
 
 class ChannelProblem(CdcError):

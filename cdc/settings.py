@@ -35,8 +35,10 @@ from cdc.settings_values import (
     Duration,
     FieldNames,
     HttpsUrl,
+    Intervals,
     Texts,
     are_networks,
+    are_source_types,
     duration_s,
     is_duration,
     is_loopback,
@@ -360,6 +362,16 @@ class PollSettings(Section):
     )
     interval: Duration = Field("5m", description="how often; also while the delivery allocation is used up")
     setup_interval: Duration = Field("5m", description="how often the org's setup is read")
+    setup_intervals: Intervals = Field(
+        default_factory=dict, description='of single kinds, like { User = "1h", FieldPermissions = "30m" }'
+    )
+    metadata: Annotated[Texts, AfterValidator(are_source_types)] = Field(
+        ["ApexClass", "ApexTrigger", "CustomField", "Flow", "PermissionSet", "ValidationRule"],
+        description="types whose source is kept, for setup diff, export, compare and rollback; empty: none",
+    )
+    metadata_interval: Duration = Field(
+        "15m", description="how often source is looked for; at once when the audit trail has a new line"
+    )
 
 
 class PrivacySettings(Section):

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+from cdc.change.metadata import SOURCE_TYPES
+from cdc.change.setup_kinds import KIND_OF
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -69,8 +72,28 @@ def are_fields(items: list[str]) -> list[str]:
     return items
 
 
+def are_source_types(names: list[str]) -> list[str]:
+    """Types of metadata whose files can be read."""
+    unknown = [name for name in names if name not in SOURCE_TYPES]
+    if unknown:
+        raise ValueError(
+            f"{unknown[0]!r} is no type of metadata known here; known: {', '.join(SOURCE_TYPES)}"
+        )
+    return names
+
+
+def are_intervals(given: dict[str, str]) -> dict[str, str]:
+    """A duration for each kind of set-up named."""
+    for kind, text in given.items():
+        if kind not in KIND_OF:
+            raise ValueError(f"{kind!r} is no kind of set-up; known: {', '.join(KIND_OF)}")
+        duration_s(text)
+    return given
+
+
 Duration = Annotated[str, AfterValidator(is_duration)]
 HttpsUrl = Annotated[str, AfterValidator(is_https)]
 Address = Annotated[str, AfterValidator(is_address)]
 Texts = list[str]
+Intervals = Annotated[dict[str, str], AfterValidator(are_intervals)]
 FieldNames = Annotated[list[str], AfterValidator(are_fields)]

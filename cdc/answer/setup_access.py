@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cdc.answer.answers import Answer
-from cdc.answer.setup_rows import Fields, Setup, setup_at, setup_freshness
+from cdc.answer.setup_files import Fields
+from cdc.answer.setup_rows import Setup, setup_at, setup_freshness
 from cdc.answer.times import moment, newest_org_time
 from cdc.errors import NotFound
 

@@ -7,7 +7,11 @@ from difflib import unified_diff
 from typing import Any
 
 from cdc.answer.answers import Answer
-from cdc.answer.setup_rows import Fields, Setup, setup_at, setup_freshness
+from cdc.answer.setup_files import Fields
+from cdc.answer.setup_rows import Setup, setup_at, setup_freshness
+from cdc.answer.setup_source import sources_of
+from cdc.change.metadata import Source, canonical, source_path, source_tree
+from cdc.change.setup_kinds import METADATA
 
 NOISE = frozenset(
     {"LastModifiedDate", "LastModifiedById", "CreatedDate", "SystemModstamp", "ActiveVersionId"}
@@ -17,6 +21,7 @@ NOISE = frozenset(
 """Ids differ between orgs, and what they name is in the component's name or in a reading of its own."""
 
 REFERENCES = ("ProfileId", "UserRoleId", "ParentRoleId", "ActiveVersionId")
+_SAID_BY_SOURCE = ("Metadata", "Body", "ErrorMessage", "Description", "ApiVersion")
 CONTEXT_LINES = 2
 PEOPLE = frozenset({"User", "PermissionSetAssignment", "GroupMember"})
 """Who works in an org: left out where two orgs are compared."""
@@ -52,7 +57,33 @@ def differences(before: Setup, after: Setup) -> Iterator[tuple[str, str, str, st
 
 
 def _by_component(setup: Setup) -> dict[str, dict[str, str]]:
-    return {component: comparable(setup, fields) for _, component, record_id, fields in setup.components()}
+    """Fields by component; where its source is known as files, these stand for what its row says of it."""
+    made: dict[str, dict[str, str]] = {}
+    known = {name.partition(":")[0] for name in sources_of(setup)}
+    for kind, component, _, fields in setup.components():
+        if kind == METADATA:
+            made.setdefault(component, {}).update(_files(fields))
+            continue
+        compared = comparable(setup, fields)
+        if kind in known:
+            for name in _SAID_BY_SOURCE:
+                compared.pop(name, None)
+        made.setdefault(component, {}).update(compared)
+    return made
+
+
+def _files(fields: Fields) -> dict[str, str]:
+    """A component's files by what they are called in a source tree, as lines to compare."""
+    one = Source(
+        fields.get("Type") or "",
+        fields.get("FullName") or "",
+        fields.get("Source") or "",
+        fields.get("Meta") or "",
+    )
+    path = source_path(one)
+    return {
+        name: "\n".join(canonical(text)) for name, text in source_tree([one]).items() if text or name == path
+    }
 
 
 def comparable(setup: Setup, fields: Fields) -> dict[str, str]:

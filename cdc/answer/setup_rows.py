@@ -8,15 +8,16 @@ from typing import Any
 
 from cdc.answer.answers import Answer, number_of_cursor, rows_of, to_cursor
 from cdc.answer.definitions import sql
+from cdc.answer.setup_files import Fields, with_large
 from cdc.answer.times import moment, newest_org_time, parse_time
-from cdc.change.setup_kinds import AUDIT_TRAIL, KIND_OF, SETUP_KINDS
+from cdc.change.setup_kinds import AUDIT_TRAIL, DEPLOYS, KIND_OF, METADATA, SETUP_KINDS
 from cdc.errors import BadArgument
 
 LOG_DEFAULT = 100
 ROWS_MAX = 10_000
-FACTS = tuple(kind.name for kind in SETUP_KINDS if kind.name != AUDIT_TRAIL)
-
-Fields = Mapping[str, str | None]
+READ = tuple(kind.name for kind in SETUP_KINDS if kind.name != AUDIT_TRAIL)
+FACTS = (*(kind for kind in READ if kind != DEPLOYS), METADATA)
+"""What is so at a moment; a deploy is what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Setup:
     def component(self, kind: str, record_id: str) -> str:
         """`Flow:Discount-2`, `ObjectPermissions:Sales.Account`: the same in two orgs, whatever the ids."""
         row = self.of(kind)[record_id]
+        if kind == METADATA:
+            return f"{row.get('Type')}:{row.get('FullName')}"
         name = row.get(KIND_OF[kind].name_column) or record_id
         if kind == "Flow":
             return f"Flow:{name}-{row.get('VersionNumber')}"
@@ -74,6 +77,8 @@ def setup_at(
     rows: dict[str, dict[str, Fields]] = {}
     for entity, record_id, _, fields in found.fetchall():
         rows.setdefault(entity, {})[record_id] = fields
+    if METADATA in rows:
+        rows[METADATA] = with_large(reader, rows[METADATA])
     return Setup(rows)
 
 
@@ -118,7 +123,9 @@ def setup_state(
     if kind is not None and kind not in FACTS:
         raise BadArgument(f"{kind!r:.60} is no kind of set-up", do=f"use one of {', '.join(FACTS)}")
     skip = number_of_cursor(cursor, 2**31) or 0
-    setup = setup_at(reader, at, before)
+    # Names of components are made of rows of other kinds; source is not needed for that.
+    wanted = FACTS if kind in (None, METADATA) else [one for one in FACTS if one != METADATA]
+    setup = setup_at(reader, at, before, wanted)
     found = [
         (of, component, record_id, dict(fields))
         for of, component, record_id, fields in setup.components()
@@ -142,7 +149,7 @@ def setup_freshness(reader: Any) -> list[str]:
     oldest, newest = reader.execute(
         "SELECT min(passed_to), max(passed_to) FROM store.channels WHERE channel IN "
         "(SELECT '/poll/' || unnest(?))",
-        [list(FACTS)],
+        [list(READ)],
     ).fetchone()
     if newest is None:
         return []

@@ -1,18 +1,17 @@
-"""The set-up of a moment as a source tree: a file a component, in the folders and forms of the Metadata API."""
+"""The set-up of a moment as components with their files: source where it was read, else made from the rows of the APIs."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
-from cdc.answer.setup_rows import Fields, Setup
-from cdc.change.setup_kinds import KIND_OF, OBJECT_PERMISSIONS, USER_PERMISSIONS
-
-NAMESPACE = "http://soap.sforce.com/2006/04/metadata"
-_UNSAFE = re.compile(r"[^\w.\- ]")
+from cdc.answer.setup_files import Fields
+from cdc.answer.setup_rows import Setup
+from cdc.answer.setup_source import sources_of
+from cdc.change.metadata import HEAD, NAMESPACE, Source, source_tree
+from cdc.change.setup_kinds import OBJECT_PERMISSIONS, USER_PERMISSIONS
 
 _OBJECT_TAGS = {name: f"allow{name.removeprefix('Permissions')}" for name in OBJECT_PERMISSIONS[:4]} | {
     "PermissionsViewAllRecords": "viewAllRecords",
@@ -20,33 +19,46 @@ _OBJECT_TAGS = {name: f"allow{name.removeprefix('Permissions')}" for name in OBJ
 }
 
 
-def source_tree(setup: Setup) -> dict[str, str]:
-    """Path -> text. Of a flow the active version, else the latest one."""
-    made = dict(_flows(setup))
-    for kind in ("ApexTrigger", "ApexClass"):
-        for row in setup.of(kind).values():
-            described = KIND_OF[kind]
-            made[_path(described.folder, row.get("Name"), described.suffix)] = row.get("Body") or ""
-    rules = KIND_OF["ValidationRule"]
-    for row in setup.of("ValidationRule").values():
-        entity = row.get("EntityDefinition.QualifiedApiName")
-        path = _path(f"objects/{_safe(entity)}/{rules.folder}", row.get("ValidationName"), rules.suffix)
-        made[path] = xml("ValidationRule", {"fullName": row.get("ValidationName"), **_source(row)})
-    for record_id, row in setup.of("PermissionSet").items():
-        if row.get("IsOwnedByProfile") != "true":
-            path = _path("permissionsets", row.get("Name"), ".permissionset-meta.xml")
-            made[path] = xml("PermissionSet", _permission_set(setup, record_id, row))
-    return made
+def all_sources(setup: Setup) -> dict[str, Source]:
+    """Components by name: as they were read, else as their rows tell. Of a flow the active version, else the latest."""
+    told = {one.name: one for one in (*_flows(setup), *_apex(setup), *_rules(setup), *_sets(setup))}
+    return {**told, **sources_of(setup)}
 
 
-def _flows(setup: Setup) -> Iterator[tuple[str, str]]:
+def tree_of(setup: Setup) -> dict[str, str]:
+    """Path -> text, a file or two a component."""
+    return source_tree(all_sources(setup).values())
+
+
+def _flows(setup: Setup) -> Iterator[Source]:
     versions: dict[str, list[Fields]] = {}
     for row in setup.of("Flow").values():
         versions.setdefault(row.get("Definition.DeveloperName") or "", []).append(row)
     for name, rows in versions.items():
         chosen = max(rows, key=lambda r: (r.get("Status") == "Active", float(r.get("VersionNumber") or 0)))
-        kind = KIND_OF["Flow"]
-        yield _path(kind.folder, name, kind.suffix), xml("Flow", _source(chosen))
+        yield Source("Flow", name, xml("Flow", _metadata(chosen)))
+
+
+def _apex(setup: Setup) -> Iterator[Source]:
+    for kind in ("ApexTrigger", "ApexClass"):
+        for row in setup.of(kind).values():
+            meta = {"apiVersion": f"{float(row.get('ApiVersion') or 0):.1f}", "status": row.get("Status")}
+            yield Source(kind, row.get("Name") or "", row.get("Body") or "", xml(kind, meta))
+
+
+def _rules(setup: Setup) -> Iterator[Source]:
+    for row in setup.of("ValidationRule").values():
+        name = row.get("ValidationName") or ""
+        values = {"fullName": name, **_metadata(row)}
+        full_name = f"{row.get('EntityDefinition.QualifiedApiName')}.{name}"
+        yield Source("ValidationRule", full_name, xml("ValidationRule", values))
+
+
+def _sets(setup: Setup) -> Iterator[Source]:
+    for record_id, row in setup.of("PermissionSet").items():
+        if row.get("IsOwnedByProfile") != "true":
+            values = _permission_set(setup, record_id, row)
+            yield Source("PermissionSet", row.get("Name") or "", xml("PermissionSet", values))
 
 
 def _permission_set(setup: Setup, record_id: str, row: Fields) -> dict[str, Any]:
@@ -74,7 +86,7 @@ def _permission_set(setup: Setup, record_id: str, row: Fields) -> dict[str, Any]
     }
 
 
-def _source(row: Fields) -> dict[str, Any]:
+def _metadata(row: Fields) -> dict[str, Any]:
     text = row.get("Metadata")
     made: dict[str, Any] = json.loads(text) if text else {}
     return made
@@ -82,7 +94,7 @@ def _source(row: Fields) -> dict[str, Any]:
 
 def xml(root: str, values: Mapping[str, Any]) -> str:
     """A metadata file: an element a key, sorted, one for each value of a list; null is left out."""
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<{root} xmlns="{NAMESPACE}">']
+    lines = [HEAD, f'<{root} xmlns="{NAMESPACE}">']
     lines += _elements(values, "    ")
     return "\n".join([*lines, f"</{root}>", ""])
 
@@ -100,12 +112,3 @@ def _elements(values: Mapping[str, Any], indent: str) -> Iterator[str]:
             else:
                 text = str(one).lower() if isinstance(one, bool) else str(one)
                 yield f"{indent}<{key}>{escape(text)}</{key}>"
-
-
-def _path(folder: str, name: str | None, suffix: str) -> str:
-    return f"{folder}/{_safe(name)}{suffix}"
-
-
-def _safe(name: str | None) -> str:
-    """A name that stays in its folder, whatever it says."""
-    return _UNSAFE.sub("_", name or "_").lstrip(".") or "_"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from cdc.change.setup_kinds import METADATA
 from cdc.ports.source import Start
 
 TRANSACTION_RECORDS_MAX = 10_000
@@ -53,3 +55,11 @@ class CaptureOptions:
     poll_entities: tuple[str, ...] = ()
     poll_interval_s: float = 300.0
     setup_interval_s: float = 0.0  # 0: the set-up is not read
+    setup_intervals_s: Mapping[str, float] = field(default_factory=dict)  # of single kinds
+    metadata_types: tuple[str, ...] = ()  # empty: no source is read
+    metadata_interval_s: float = 900.0
+
+    def setup_interval_of(self, kind: str) -> float:
+        """How often a kind of set-up is read; source is read when the audit trail has a new line, too."""
+        otherwise = self.metadata_interval_s if kind == METADATA else self.setup_interval_s
+        return self.setup_intervals_s.get(kind, otherwise)

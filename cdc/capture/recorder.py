@@ -44,6 +44,7 @@ from cdc.logs import Event, logger
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
 from cdc.ports.log import Log
+from cdc.ports.metadata import OrgMetadata
 from cdc.ports.org import Org, OrgBulk
 from cdc.ports.source import Delivery, Source
 from cdc.ports.types import Ordinal, SchemaId
@@ -70,6 +71,7 @@ class Recorder:
     metrics: Metrics
     clock: Clock = field(default_factory=Clock)
     bulk: OrgBulk | None = None
+    metadata: OrgMetadata | None = None
     writer: Writer = field(init=False)
     channels: dict[str, Channel] = field(init=False, default_factory=dict)
     org_clock: OrgClock = field(init=False)

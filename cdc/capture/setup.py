@@ -2,74 +2,92 @@
 
 The audit trail is read from a cursor of time; every other kind is read in full, since rows that are gone can only be
 found by comparing. What is new or other is recorded as a full state with `source` setup, what is gone as a DELETE;
-what is as before is not recorded again. The memory of the last reading is a digest a row, kept in the log's
-compacted topic in pieces, so that a restart compares too and only pieces that changed are written. Source of flows
-and rules is asked for row by row, as the org demands, and only where the row moved.
+what is as before is not recorded again (`setup_memory.py`). A kind of many pages is counted first: one call says
+whether anything moved. Source of flows and rules is asked for row by row, as the org demands, and only where the row
+moved; source as files is read by `metadata.py`, at once when the audit trail has a new line.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cdc.avro.own import encode_record_states
 from cdc.capture.backoff import Backoff
-from cdc.capture.poll import OVERLAP_MS, POLLED
-from cdc.capture.writer import LIVE, Rows
-from cdc.change.order import READ_MARGIN_MS
-from cdc.change.setup_kinds import AUDIT_TRAIL, SETUP_KINDS, SETUP_TOPIC, SetupKind
+from cdc.capture.metadata import MetadataReader
+from cdc.capture.poll import OVERLAP_MS
+from cdc.capture.setup_memory import SetupMemory, State, gone
+from cdc.change.setup_kinds import (
+    AUDIT_TRAIL,
+    DEPLOYS,
+    METADATA,
+    METADATA_KIND,
+    SETUP_KINDS,
+    SetupKind,
+)
 from cdc.change.values import boolean_text, canonical_text, double_text
 from cdc.errors import BadArgument, NotFound, RetryLater
 from cdc.logs import Event
-from cdc.ports.log import ChannelPosition, LogRecord
+from cdc.ports.log import ChannelPosition
 from cdc.ports.types import Millis, Ordinal
 
 if TYPE_CHECKING:
     from cdc.capture.recorder import Recorder
 
-REMEMBERED: Final = "setup/"
-"""Keys of the `schemas` topic under which the digests of a reading lie: `setup/PermissionSet/3`."""
-PIECES: Final = 16
-"""Pieces of a kind's memory: with a hundred thousand field permissions each stays below half a megabyte."""
 SOURCES_PER_POLL_MAX: Final = 500
 """Rows whose source is asked for in one reading, a call each; the next reading goes on."""
-ROWS_PER_WRITE_MAX: Final = 2_000
 LOOK_EVERY_S: Final = 1.0
 FIRST_AUDIT_DAYS: Final = 180
 """How far back an org keeps its audit trail."""
+FIRST_DEPLOYS_DAYS: Final = 30
 DAY_MS: Final = 86_400_000
+COUNTED_FROM_ROWS: Final = 2_000
+"""A kind of more rows than a page is counted before it is read."""
+COUNTED_TIMES_MAX: Final = 12
+"""After so many counts that said nothing moved it is read all the same."""
 
 
 @dataclass(slots=True)
 class SetupPoller:
-    """Reads one kind after the other. `_known` holds id -> digest of what was recorded of each kind."""
+    """Reads one kind after the other. `_unstamped` are kinds that the org gives no SystemModstamp of."""
 
     recorder: Recorder
-    _known: dict[str, dict[str, str]] = field(default_factory=dict)
+    memory: SetupMemory = field(init=False)
     _due_s: dict[str, float] = field(default_factory=dict)
+    _unstamped: set[str] = field(default_factory=set)
+    _counted: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    _calls: int = 0
     _backoff: Backoff = field(default_factory=lambda: Backoff(first_s=5.0, max_s=300.0))
 
+    def __post_init__(self) -> None:
+        self.memory = SetupMemory(self.recorder)
+
     async def run(self) -> None:
-        clock, interval_s = self.recorder.clock, self.recorder.options.setup_interval_s
+        clock = self.recorder.clock
         while True:
-            for kind in SETUP_KINDS:
+            for kind in self._kinds():
                 now = clock.monotonic_s()
                 if self._due_s.get(kind.name, 0.0) > now:
                     continue
-                self._due_s[kind.name] = now + interval_s
+                self._due_s[kind.name] = now + self.recorder.options.setup_interval_of(kind.name)
                 try:
-                    await self.poll(kind)
+                    found = await self.poll(kind)
                     self._backoff.reset()
+                    if found and kind.name == AUDIT_TRAIL:
+                        self._due_s[METADATA] = 0.0
                 except RetryLater as error:
                     self._due_s[kind.name] = now + self._backoff.pause_s(error.retry_after_s)
                     self._failed(kind, error.sentence())
                 except (BadArgument, NotFound) as error:
                     self._failed(kind, error.sentence())
             await clock.sleep(LOOK_EVERY_S)
+
+    def _kinds(self) -> tuple[SetupKind, ...]:
+        is_source_read = self.recorder.metadata is not None and self.recorder.options.metadata_types
+        return (*SETUP_KINDS, METADATA_KIND) if is_source_read else SETUP_KINDS
 
     def _failed(self, kind: SetupKind, sentence: str) -> None:
         self.recorder.org_logger.warning(Event.POLL_FAILED, entity=kind.name, error=sentence)
@@ -78,23 +96,33 @@ class SetupPoller:
 
     async def poll(self, kind: SetupKind) -> int:
         """What is new, other or gone, into the log; how many rows. Errors: RetryLater, BadArgument, NotFound."""
-        recorder = self.recorder
+        recorder, memory = self.recorder, self.memory
+        if kind.name == METADATA:
+            assert recorder.metadata is not None
+            return await MetadataReader(recorder, memory, recorder.metadata).read()
+        self._calls = 0
         after = recorder.last_ordinal()
-        before = recorder.writer.reached(POLLED + kind.name).position
-        known = await self._remembered(kind)
+        before = memory.before(kind.name)
+        known = await memory.remembered(kind.name)
+        unmoved = await self._unmoved(kind, known)
+        if unmoved is not None:
+            memory.spent(kind.name, self._calls)
+            await memory.write(kind.name, [], known, dict(known), memory.position(kind.name, before, unmoved))
+            return 0
         rows, read_to = await self._read(kind, before)
         is_first = not before.passed_to and not known
         fresh: dict[str, str] = {}
-        states: list[tuple[str, dict[str, Any]]] = []
+        states: list[State] = []
         sources = 0
         for row in rows:
             values = _values(row)
             record_id = values.pop("Id") or ""
+            stamp = _stamp({"stamp": values.pop("SystemModstamp", None)}, "stamp")
             digest = _digest(values)
             fresh[record_id] = digest
             if known.get(record_id) == digest:
                 continue
-            if kind.source_column:
+            if kind.source_column or kind.name == DEPLOYS:
                 if sources >= SOURCES_PER_POLL_MAX:
                     fresh.pop(record_id)
                     if record_id in known:
@@ -102,27 +130,66 @@ class SetupPoller:
                     continue
                 sources += 1
                 values |= await self._source(kind, record_id)
-            state = self._state(kind, record_id, values, after, read_to, is_first, before.passed_to)
+            state = self._state(kind, record_id, values, after, read_to, is_first, before.passed_to, stamp)
             states.append((record_id, state))
-        if kind.name == AUDIT_TRAIL:
+        if kind.append_only:
             fresh = self._overlapping(known, fresh, rows)
         else:
-            gone = [one for one in known if one not in fresh]
-            states += [(one, self._gone(kind, one, after, read_to)) for one in gone]
-        await self._write(kind, states, known, fresh, self._position(kind, before, read_to))
+            states += [(one, gone(kind.name, one, after, read_to)) for one in known if one not in fresh]
+        memory.spent(kind.name, self._calls)
+        await memory.write(kind.name, states, known, fresh, memory.position(kind.name, before, read_to))
         return len(states)
 
+    async def _unmoved(self, kind: SetupKind, known: Mapping[str, str]) -> Millis | None:
+        """The org's time where a count says that nothing moved since the last reading; None: read it."""
+        if kind.append_only or len(known) < COUNTED_FROM_ROWS or kind.name in self._unstamped:
+            return None
+        soql = f"SELECT COUNT(Id) rows, MAX(SystemModstamp) newest FROM {kind.name}"
+        try:
+            row, org_time = await self._one(soql, kind)
+        except (BadArgument, NotFound):
+            self._unstamped.add(kind.name)
+            return None
+        said = (row.get("rows"), row.get("newest"))
+        last, times = self._counted.get(kind.name, (None, 0))
+        if said == last and times < COUNTED_TIMES_MAX:
+            self._counted[kind.name] = (said, times + 1)
+            return org_time
+        self._counted[kind.name] = (said, 0)
+        return None
+
+    async def _one(self, soql: str, kind: SetupKind) -> tuple[Mapping[str, Any], Millis]:
+        async for page in self.recorder.scheduler.scanner.org.query(soql, tooling=kind.tooling):
+            self._calls += 1
+            self.recorder.org_clock.seen(page.org_time)
+            return (page.rows[0] if page.rows else {}), page.org_time
+        return {}, Millis(0)
+
     async def _read(self, kind: SetupKind, before: ChannelPosition) -> tuple[list[Mapping[str, Any]], Millis]:
-        scanner = self.recorder.scheduler.scanner
-        soql = f"SELECT {', '.join(kind.columns)} FROM {kind.name}"
-        if kind.name == AUDIT_TRAIL:
+        where = ""
+        if kind.append_only:
             now = self.recorder.org_clock.now()
-            since = before.passed_to - OVERLAP_MS if before.passed_to else now - FIRST_AUDIT_DAYS * DAY_MS
+            days = FIRST_AUDIT_DAYS if kind.name == AUDIT_TRAIL else FIRST_DEPLOYS_DAYS
+            since = before.passed_to - OVERLAP_MS if before.passed_to else now - days * DAY_MS
             moment = datetime.fromtimestamp(max(since, 0) / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            soql += f" WHERE CreatedDate >= {moment} ORDER BY CreatedDate"
+            column = "CreatedDate" if kind.name == AUDIT_TRAIL else "CompletedDate"
+            where = f" WHERE {column} >= {moment} ORDER BY {column}"
+        columns = list(kind.columns)
+        if kind.stamped and kind.name not in self._unstamped:
+            try:
+                return await self._pages(kind, [*columns, "SystemModstamp"], where)
+            except BadArgument:
+                self._unstamped.add(kind.name)  # an org that has no such column of it
+        return await self._pages(kind, columns, where)
+
+    async def _pages(
+        self, kind: SetupKind, columns: list[str], where: str
+    ) -> tuple[list[Mapping[str, Any]], Millis]:
+        soql = f"SELECT {', '.join(columns)} FROM {kind.name}{where}"
         rows: list[Mapping[str, Any]] = []
         times: list[Millis] = []
-        async for page in scanner.org.query(soql, tooling=kind.tooling):
+        async for page in self.recorder.scheduler.scanner.org.query(soql, tooling=kind.tooling):
+            self._calls += 1
             rows += page.rows
             times.append(page.org_time)
             self.recorder.org_clock.seen(page.org_time)
@@ -130,12 +197,33 @@ class SetupPoller:
         return rows, min(times)
 
     async def _source(self, kind: SetupKind, record_id: str) -> dict[str, str | None]:
-        """The source of one row: its Metadata as text, keys sorted, so that lines can be compared."""
+        """The source of one row: its Metadata as text, keys sorted, so that lines can be compared; of a deploy its
+        components."""
+        if kind.name == DEPLOYS:
+            return await self._deployed(record_id)
         soql = f"SELECT {kind.source_column} FROM {kind.name} WHERE Id = '{record_id}'"
-        async for page in self.recorder.scheduler.scanner.org.query(soql, tooling=kind.tooling):
-            for row in page.rows:
-                return {kind.source_column: _text(_plain(row.get(kind.source_column)))}
-        return {}
+        row, _ = await self._one(soql, kind)
+        return {kind.source_column: _text(_plain(row.get(kind.source_column)))} if row else {}
+
+    async def _deployed(self, deploy_id: str) -> dict[str, str | None]:
+        if self.recorder.metadata is None:
+            return {}
+        self._calls += 1
+        status = await self.recorder.metadata.deploy_status(deploy_id)
+        lines = []
+        for one in sorted(status.messages, key=lambda one: (one.type, one.full_name)):
+            done = (
+                "failed"
+                if one.problem
+                else "deleted"
+                if one.deleted
+                else "created"
+                if one.created
+                else "changed"
+            )
+            done = "unchanged" if done == "changed" and not one.changed else done
+            lines.append(f"{done} {one.type}:{one.full_name}" + (f": {one.problem}" if one.problem else ""))
+        return {"Components": "\n".join(lines)}
 
     def _state(
         self,
@@ -146,13 +234,14 @@ class SetupPoller:
         read_to: Millis,
         is_first: bool,
         since: Millis,
+        moved_at: Millis | None,
     ) -> dict[str, Any]:
-        stamp = _stamp(values, "CreatedDate" if kind.name == AUDIT_TRAIL else "LastModifiedDate")
+        stamp = _stamp(values, kind.time_column) or moved_at
         # A row that moved between two readings counts from its own stamp, else from the reading that saw it.
-        counts_from = stamp if stamp and (kind.name == AUDIT_TRAIL or since - OVERLAP_MS <= stamp) else None
-        counts = counts_from if not is_first or kind.name == AUDIT_TRAIL else None
+        counts_from = stamp if stamp and (kind.append_only or since - OVERLAP_MS <= stamp) else None
+        counts = counts_from if not is_first or kind.append_only else None
         anchor = counts or Millis(read_to)
-        by = "CreatedById" if kind.name == AUDIT_TRAIL else "LastModifiedById"
+        by = "CreatedById" if kind.append_only else "LastModifiedById"
         return {
             "entity": kind.name,
             "record_id": record_id,
@@ -169,91 +258,15 @@ class SetupPoller:
             "unknown": [],
         }
 
-    def _gone(self, kind: SetupKind, record_id: str, after: Ordinal, read_to: Millis) -> dict[str, Any]:
-        return {
-            "entity": kind.name,
-            "record_id": record_id,
-            "kind": "DELETE",
-            "source": "setup",
-            "scan_id": f"setup-{kind.name}-{read_to}",
-            "after_ordinal": after,
-            "read_to": read_to,
-            "anchor_at": read_to,
-            "system_modstamp": None,
-            "user_id": None,
-            "values": {},
-            "unknown": [],
-        }
-
     def _overlapping(
         self, known: Mapping[str, str], fresh: Mapping[str, str], rows: Iterable[Mapping[str, Any]]
     ) -> dict[str, str]:
         """Of the audit trail only the overlap with the next reading is remembered."""
-        newest = max((str(row.get("CreatedDate")) for row in rows), default="")
-        since = _millis(newest) - 2 * OVERLAP_MS if newest else 0
-        kept = {str(r["Id"]) for r in rows if _millis(str(r.get("CreatedDate"))) >= since}
-        return {one: digest for one, digest in fresh.items() if one in kept} if rows else dict(known)
-
-    # -- the memory -------------------------------------------------------------------------------------------
-
-    async def _remembered(self, kind: SetupKind) -> dict[str, str]:
-        if kind.name not in self._known:
-            found: dict[str, str] = {}
-            for piece in range(PIECES):
-                text = await self.recorder.kept(f"{REMEMBERED}{kind.name}/{piece}")
-                found.update(json.loads(text) if text else {})
-            self._known[kind.name] = found
-        return self._known[kind.name]
-
-    async def _write(
-        self,
-        kind: SetupKind,
-        states: Sequence[tuple[str, dict[str, Any]]],
-        known: Mapping[str, str],
-        fresh: dict[str, str],
-        position: ChannelPosition | None,
-    ) -> None:
-        """Rows, then with the last of them the memory and the position: after a kill in between they come again."""
-        scan_id = f"setup-{kind.name}"
-        encoded = encode_record_states([state for _, state in states])
-        rows = [
-            (record_id, value, state["system_modstamp"] or 0)
-            for (record_id, state), value in zip(states, encoded, strict=True)
-        ]
-        while len(rows) > ROWS_PER_WRITE_MAX:
-            await self.recorder.put(Rows(SETUP_TOPIC, rows[:ROWS_PER_WRITE_MAX], scan_id))
-            del rows[:ROWS_PER_WRITE_MAX]
-        control = [
-            LogRecord(
-                "schemas",
-                key := f"{REMEMBERED}{kind.name}/{piece}",
-                json.dumps(held, separators=(",", ":"), sort_keys=True).encode(),
-                schema_id=key,
-            )
-            for piece, held in _pieces(fresh).items()
-            if held != _pieces(known).get(piece)
-        ]
-        await self.recorder.put(Rows(SETUP_TOPIC, rows, scan_id, control, position))
-        self._known[kind.name] = fresh
-
-    def _position(self, kind: SetupKind, before: ChannelPosition, read_to: Millis) -> ChannelPosition | None:
-        if kind.name in (*self.recorder.scheduler.carried(), *self.recorder.options.poll_entities):
-            return None
-        return ChannelPosition(
-            POLLED + kind.name,
-            passed_to=read_to,
-            live_from=before.live_from or Millis(read_to + READ_MARGIN_MS),
-            heard_at=self.recorder.clock.wall_ms(),
-            standing=LIVE,
-            entities=(kind.name,),
-        )
-
-
-def _pieces(digests: Mapping[str, str]) -> dict[int, dict[str, str]]:
-    made: dict[int, dict[str, str]] = {piece: {} for piece in range(PIECES)}
-    for record_id, digest in digests.items():
-        made[sum(record_id.encode()) % PIECES][record_id] = digest
-    return made
+        times = {
+            str(row["Id"]): _millis(str(row.get("CreatedDate") or row.get("CompletedDate"))) for row in rows
+        }
+        since = max(times.values(), default=0) - 2 * OVERLAP_MS
+        return {one: digest for one, digest in fresh.items() if times[one] >= since} if rows else dict(known)
 
 
 def _digest(values: Mapping[str, str | None]) -> str:

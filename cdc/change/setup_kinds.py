@@ -9,6 +9,11 @@ SETUP_TOPIC: Final = "setup"
 """The topic their full states travel in; `entity` in the body says whose they are."""
 
 AUDIT_TRAIL: Final = "SetupAuditTrail"
+DEPLOYS: Final = "DeployRequest"
+METADATA: Final = "MetadataComponent"
+"""Source as files: a record a component, called `Flow:Discount`."""
+METADATA_FILE: Final = "MetadataFile"
+"""Parts of a file too large for a record: a record a part, called by the file's hash and the part's number."""
 
 USER_PERMISSIONS: Final = (
     "PermissionsModifyAllData",
@@ -37,7 +42,11 @@ _CHANGED = ("LastModifiedDate", "LastModifiedById")
 
 @dataclass(frozen=True, slots=True)
 class SetupKind:
-    """`name_column` is what people call it by; `source_column` is asked for row by row; `body_column` is text."""
+    """`name_column` is what people call it by; `source_column` is asked for row by row; `body_column` is text.
+
+    `stamped`: it has no LastModifiedDate, and SystemModstamp is asked for beside the columns, as the time of a change.
+    `append_only`: its rows are what happened; they are read from a time on, and that one is gone says nothing.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -45,8 +54,9 @@ class SetupKind:
     tooling: bool = False
     source_column: str = ""
     body_column: str = ""
-    folder: str = ""
-    suffix: str = ""
+    stamped: bool = False
+    append_only: bool = False
+    time_column: str = "LastModifiedDate"
 
     @property
     def text_column(self) -> str:
@@ -59,6 +69,8 @@ SETUP_KINDS: Final = (
         AUDIT_TRAIL,
         ("Id", "Action", "Section", "Display", "CreatedDate", "CreatedById"),
         name_column="Display",
+        append_only=True,
+        time_column="CreatedDate",
     ),
     SetupKind(
         "User", ("Id", "Username", "IsActive", "ProfileId", "UserRoleId", "UserType"), name_column="Username"
@@ -77,6 +89,7 @@ SETUP_KINDS: Final = (
         "PermissionSetGroupComponent",
         ("Id", "PermissionSetGroupId", "PermissionSetId"),
         name_column="PermissionSetId",
+        stamped=True,
     ),
     SetupKind(
         "MutingPermissionSet",
@@ -84,21 +97,26 @@ SETUP_KINDS: Final = (
         name_column="DeveloperName",
     ),
     SetupKind(
-        "ObjectPermissions", ("Id", "ParentId", "SobjectType", *OBJECT_PERMISSIONS), name_column="SobjectType"
+        "ObjectPermissions",
+        ("Id", "ParentId", "SobjectType", *OBJECT_PERMISSIONS),
+        name_column="SobjectType",
+        stamped=True,
     ),
     SetupKind(
         "FieldPermissions",
         ("Id", "ParentId", "SobjectType", "Field", *FIELD_PERMISSIONS),
         name_column="Field",
+        stamped=True,
     ),
     SetupKind(
         "PermissionSetAssignment",
         ("Id", "AssigneeId", "PermissionSetId", "PermissionSetGroupId", "ExpirationDate"),
         name_column="AssigneeId",
+        stamped=True,
     ),
     SetupKind("UserRole", ("Id", "Name", "DeveloperName", "ParentRoleId", *_CHANGED)),
     SetupKind("Group", ("Id", "Name", "DeveloperName", "Type", "RelatedId", *_CHANGED)),
-    SetupKind("GroupMember", ("Id", "GroupId", "UserOrGroupId"), name_column="UserOrGroupId"),
+    SetupKind("GroupMember", ("Id", "GroupId", "UserOrGroupId"), name_column="UserOrGroupId", stamped=True),
     SetupKind(
         "FlowDefinition",
         ("Id", "DeveloperName", "MasterLabel", "ActiveVersionId", "LatestVersionId", *_CHANGED),
@@ -120,24 +138,18 @@ SETUP_KINDS: Final = (
         name_column="Definition.DeveloperName",
         tooling=True,
         source_column="Metadata",
-        folder="flows",
-        suffix=".flow-meta.xml",
     ),
     SetupKind(
         "ApexTrigger",
         ("Id", "Name", "TableEnumOrId", "Status", "ApiVersion", "Body", *_CHANGED),
         tooling=True,
         body_column="Body",
-        folder="triggers",
-        suffix=".trigger",
     ),
     SetupKind(
         "ApexClass",
         ("Id", "Name", "Status", "ApiVersion", "Body", *_CHANGED),
         tooling=True,
         body_column="Body",
-        folder="classes",
-        suffix=".cls",
     ),
     SetupKind(
         "ValidationRule",
@@ -153,10 +165,28 @@ SETUP_KINDS: Final = (
         name_column="ValidationName",
         tooling=True,
         source_column="Metadata",
-        folder="validationRules",
-        suffix=".validationRule-meta.xml",
+    ),
+    SetupKind(
+        DEPLOYS,
+        (
+            "Id",
+            "Status",
+            "CheckOnly",
+            "CompletedDate",
+            "CreatedById",
+            "NumberComponentsTotal",
+            "NumberComponentErrors",
+            "ErrorMessage",
+        ),
+        name_column="Id",
+        tooling=True,
+        append_only=True,
+        time_column="CompletedDate",
     ),
 )
 """In the order of reading: the audit trail first, so that who did it is known when what was done is found."""
 
-KIND_OF: Final = {kind.name: kind for kind in SETUP_KINDS}
+METADATA_KIND: Final = SetupKind(METADATA, (), name_column="FullName", source_column="Source")
+"""Not read by query: see `cdc/capture/metadata.py`."""
+
+KIND_OF: Final = {kind.name: kind for kind in (*SETUP_KINDS, METADATA_KIND)}

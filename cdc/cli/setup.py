@@ -10,7 +10,8 @@ import typer
 from cdc.answer.answers import Answer
 from cdc.answer.setup_diff import COLUMNS, PEOPLE, differences
 from cdc.answer.setup_rows import ROWS_MAX, Setup
-from cdc.answer.setup_tree import source_tree
+from cdc.answer.setup_source import read_tree, setup_of
+from cdc.answer.setup_tree import all_sources, tree_of
 from cdc.cli.ask import asking
 from cdc.cli.look import ALL, ANY_FORM, AT, BEFORE, CURSOR, LIMIT, OUTPUT, STRICT
 from cdc.cli.render import Format, say
@@ -154,7 +155,7 @@ def export(
     """The set-up of a moment as a source tree. Example: cdc setup export tree --at -1h"""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadArgument("the folder is not empty", where=str(folder), do="name a new one")
-    tree = source_tree(_setup_of(options.settings(), at=at, before=before))
+    tree = tree_of(_setup_of(options.settings(), at=at, before=before))
     for path, text in tree.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -164,18 +165,29 @@ def export(
 
 @group.command()
 def compare(
-    other: Annotated[Path, typer.Argument(metavar="OTHER_CONFIG", help="Settings of the other org.")],
+    other: Annotated[
+        Path,
+        typer.Argument(metavar="OTHER_CONFIG|FOLDER", help="Settings of the other org, or a source tree."),
+    ],
     at: AT = None,
     people: Annotated[bool, typer.Option("--people", help="Users and what is assigned to them too.")] = False,
     about: SEARCH = None,
     form: ANY_FORM = Format.TABLE,
     output: OUTPUT = None,
 ) -> None:
-    """Where this org (-) and another one (+) differ, line by line. Example: cdc setup compare acme.toml
+    """Where this org (-) and another org, or a source tree (+), differ. Example: cdc setup compare sandbox.toml
 
-    Ids, dates and order are no difference. Exits with 4 where they differ.
+    Line by line; ids, dates and order are no difference. A folder is compared with the components of the types that
+    are in it. Exits with 4 where they differ.
     """
-    left, right = _setup_of(options.settings(), at=at), _setup_of(load(other, {}), at=at)
+    left = _setup_of(options.settings(), at=at)
+    if other.is_dir():
+        tree = read_tree(other)
+        types = {one.type for one in tree.values()}
+        held = [one for one in all_sources(left).values() if one.type in types]
+        left, right = setup_of(held), setup_of(tree.values())
+    else:
+        right = _setup_of(load(other, {}), at=at)
     if not people:
         left, right = _without_people(left), _without_people(right)
     rows = [row for row in differences(left, right) if (about or "").lower() in row[0].lower()]

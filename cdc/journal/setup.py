@@ -7,7 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cdc.change.setup_kinds import SETUP_KINDS
+from cdc.change.setup_kinds import KIND_OF
 from cdc.journal.rows import Rows
 from cdc.journal.statements import statement
 from cdc.journal.tables import registered
@@ -16,9 +16,9 @@ SETUP: Final = "setup"
 
 KINDS: Final = pa.table(
     {
-        "entity": [kind.name for kind in SETUP_KINDS],
-        "name_column": [kind.name_column for kind in SETUP_KINDS],
-        "is_versioned": ["VersionNumber" in kind.columns for kind in SETUP_KINDS],
+        "entity": [kind.name for kind in KIND_OF.values()],
+        "name_column": [kind.name_column for kind in KIND_OF.values()],
+        "is_versioned": ["VersionNumber" in kind.columns for kind in KIND_OF.values()],
     }
 )
 

@@ -161,6 +161,9 @@ def capture_options(settings: Settings, owner: str) -> CaptureOptions:
         poll_entities=tuple(settings.poll.entities),
         poll_interval_s=duration_s(settings.poll.interval),
         setup_interval_s=duration_s(settings.poll.setup_interval),
+        setup_intervals_s={kind: duration_s(one) for kind, one in settings.poll.setup_intervals.items()},
+        metadata_types=tuple(settings.poll.metadata),
+        metadata_interval_s=duration_s(settings.poll.metadata_interval),
     )
 
 

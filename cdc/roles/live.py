@@ -327,6 +327,7 @@ def make_recorder(
         metrics,
         clock,
         org.bulk,
+        org.metadata,
         prefix=make_prefix(settings, troubles.note),
         noted=troubles,
         org_id=org_id,

@@ -22,6 +22,7 @@ from cdc.ports.types import Millis, RecordId
 from connectors.salesforce.budget import ApiUsage, CallBudget
 from connectors.salesforce.bulk import SalesforceBulk
 from connectors.salesforce.describe import channel_members, entity_description
+from connectors.salesforce.metadata import SalesforceMetadata
 from connectors.salesforce.rest import Answer, Rest, error_of
 from connectors.salesforce.rows import RowReader, instant_ms
 from connectors.salesforce.session import Session
@@ -35,7 +36,8 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
 
 
 class SalesforceOrg:
-    """An `Org` over REST; its `bulk` is an `OrgBulk` that shares session and budget. Errors: those of the ports.
+    """An `Org` over REST; its `bulk` is an `OrgBulk`, its `metadata` an `OrgMetadata`, that share session and budget.
+    Errors: those of the ports.
 
     `max_api_calls_per_day` bounds this process's own calls (0: 20 % of what the org allows); past it calls raise
     OrgUnavailable with `retry_after_s`. `client_name` is how the org's logs and change origins name us.
@@ -61,6 +63,7 @@ class SalesforceOrg:
             clock=clock,
         )
         self.bulk = SalesforceBulk(self._rest)
+        self.metadata = SalesforceMetadata(self._rest)
         self._base = self._rest.base
         self._readers: dict[str, RowReader] = {}
 

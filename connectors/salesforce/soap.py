@@ -1,4 +1,4 @@
-"""The one call that only SOAP has: undelete (SOAP API guide, "undelete()").
+"""The one call on records that only SOAP has: undelete (SOAP API guide, "undelete()").
 
 The session goes into the envelope, and a refused one comes back as a fault with HTTP 500.
 """
@@ -22,7 +22,7 @@ ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 
 _FAULT = re.compile(rb"<faultcode>\s*(?:\w+:)?(\w+)\s*</faultcode>")
 _FAULT_TEXT = re.compile(rb"<faultstring>(.*?)</faultstring>", re.DOTALL)
-_STATUS = {"INVALID_SESSION_ID": 401, "REQUEST_LIMIT_EXCEEDED": 403, "SERVER_UNAVAILABLE": 503}
+STATUS_OF = {"INVALID_SESSION_ID": 401, "REQUEST_LIMIT_EXCEEDED": 403, "SERVER_UNAVAILABLE": 503}
 
 
 async def undelete(rest: Rest, ids: Sequence[RecordId], *, client: str, all_or_none: bool) -> Written:
@@ -44,27 +44,30 @@ async def undelete(rest: Rest, ids: Sequence[RecordId], *, client: str, all_or_n
         f"/services/Soap/u/{rest.api_version}",
         content=envelope,
         headers={"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""', "Accept": "text/xml"},
-        refused=lambda raw: raw.status == 401 or _fault(raw)[0] == "INVALID_SESSION_ID",
+        refused=lambda raw: raw.status == 401 or fault_of(raw)[0] == "INVALID_SESSION_ID",
         where=where,
     )
-    code, said = _fault(raw)
+    code, said = fault_of(raw)
     if code or raw.status >= 300:
         body = [{"errorCode": code, "message": said}]
-        raise error_of(Answer(_STATUS.get(code, raw.status if not code else 400), body, raw.org_time), where)
-    results = tuple(_result(one) for one in _document(raw, where).iter(f"{{{PARTNER}}}result"))
+        raise error_of(
+            Answer(STATUS_OF.get(code, raw.status if not code else 400), body, raw.org_time), where
+        )
+    results = tuple(_result(one) for one in document_of(raw, where).iter(f"{{{PARTNER}}}result"))
     if len(results) != len(ids):
         raise OrgUnavailable("the org's answer has not a result for each record", where=where)
     return Written(results, raw.org_time)
 
 
-def _fault(raw: Raw) -> tuple[str, str]:
+def fault_of(raw: Raw) -> tuple[str, str]:
+    """Code and words of a refusal; both empty where it is none."""
     code, text = _FAULT.search(raw.content), _FAULT_TEXT.search(raw.content)
     if code is None:
         return "", ""
     return code[1].decode(), text[1].decode(errors="replace") if text else ""
 
 
-def _document(raw: Raw, where: str) -> ElementTree.Element:
+def document_of(raw: Raw, where: str) -> ElementTree.Element:
     """The answer as a tree. A document type is refused: only it could make a small answer large."""
     try:
         if b"<!" in raw.content.replace(b"<![CDATA[", b""):

@@ -269,7 +269,7 @@ async def made_recorder(world: World, options: CaptureOptions) -> Recorder:
     source = PubSubSource(world.session, PubSubOptions(endpoint, tls=False, dead_after_s=30))
     org = SalesforceOrg(world.session)
     clock = Clock(sleep=lambda seconds: asyncio.sleep(seconds / FASTER))
-    return Recorder(options, world.log, source, org, Metrics(), clock, org.bulk)
+    return Recorder(options, world.log, source, org, Metrics(), clock, org.bulk, org.metadata)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,19 @@ from typing import Any
 from cdc.answer.setup_cause import setup_before
 from cdc.answer.setup_diff import PEOPLE, differences, setup_diff
 from cdc.answer.setup_rows import Setup, setup_at, setup_log
+from cdc.answer.setup_source import sources_of
+from cdc.change.metadata import Source, manifest, package_files, zipped
 from cdc.change.setup_kinds import SETUP_KINDS
 from cdc.ports.log import LogRecord
 from cdc.roles.access_watch import AccessWatch
 from connectors.simulator import scenarios
+from connectors.simulator.knobs import Knobs
+from connectors.simulator.metadata_jobs import DeployOptions
 from schemas import own
 from tests.integration.scanning import World, recorded
+
+TYPES = ("ApexClass", "ApexTrigger", "CustomField", "Flow", "PermissionSet", "ValidationRule")
+APEX = '<ApexClass xmlns="http://soap.sforce.com/2006/04/metadata"><apiVersion>66.0</apiVersion><status>Active</status></ApexClass>'
 
 
 async def read_again(world: World) -> None:
@@ -180,3 +188,72 @@ async def test_two_orgs_differ_exactly_where_they_were_made_to(tmp_path: Path) -
         ("UserRole:Left", "removed"),
     }
     assert [row[3] for row in found if row[0] == "ApexClass:Both"][1:] == [" first", "-second", "+other"]
+
+
+def sources(world: World, at_ms: int | None = None) -> dict[str, Source]:
+    at = None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
+    with world.journal.reader() as reader:
+        return sources_of(setup_at(reader, at))
+
+
+async def test_source_is_read_once_and_again_where_it_moved_and_is_known_of_any_time(tmp_path: Path) -> None:
+    async with recorded(
+        tmp_path, members=("Account",), setup_interval_s=0.3, metadata_types=TYPES, metadata_interval_s=3600.0
+    ) as world:
+        org = world.org
+        org.setup.put("ApexClass", {"Name": "Prices", "Body": "public class Prices {}\n"})
+        large = "public class Large {\n" + "".join(f"    // {n}\n" for n in range(40_000)) + "}\n"
+        org.setup.put("ApexClass", {"Name": "Large", "Body": large})
+        scenarios.play(org, scenarios.start(org, "deploy_with_side_effect", records=20))
+        await read_again(world)
+        await world.until("source is read", lambda: len(sources(world)) > 5)
+        held, at = sources(world), org.clock.now_ms()
+        assert held["ApexClass:Large"].source == large
+        assert held["Flow:Opportunity_Delivery_Sync"].source.count("Completed") == 1
+        assert "CustomField:Account.SLA__c" in held
+        count = "SELECT count(*) FROM changes WHERE entity = 'MetadataComponent'"
+        before = world.sql(count)
+        org.clock.advance(5_000)
+        someone = org.users[1]["id"]
+        with org.setup.acting(someone):
+            [prices] = [one["Id"] for one in org.setup.rows("ApexClass") if one["Name"] == "Prices"]
+            org.setup.put("ApexClass", {"Body": "public class Prices { Integer a; }\n"}, prices)
+        # The audit trail has a new line: source is looked for at once, not in an hour.
+        await world.until(
+            "the class was read", lambda: "Integer" in sources(world)["ApexClass:Prices"].source
+        )
+        assert world.sql(count)[0][0] == before[0][0] + 1
+        assert sources(world, at) == held
+        assert world.sql("SELECT count(*) FROM changes WHERE entity = 'MetadataFile'") == [(3,)]
+        [by] = world.sql(
+            "SELECT user_id FROM changes WHERE record_id = 'ApexClass:Prices' ORDER BY seq DESC LIMIT 1"
+        )
+        assert by == (someone,)
+        org.setup.drop("ApexClass", prices)
+        await world.until("the class is gone", lambda: "ApexClass:Prices" not in sources(world))
+
+
+async def test_a_retrieve_that_is_too_much_for_the_org_is_asked_for_in_halves(tmp_path: Path) -> None:
+    knobs = replace(Knobs.cruel(), retrieve_files_max=7)
+    async with recorded(
+        tmp_path, members=("Account",), knobs=knobs, setup_interval_s=0.3, metadata_types=("CustomField",)
+    ) as world:
+        wanted = {f"CustomField:{one.full_name}" for one in world.org.metadata.components("CustomField")}
+        assert len(wanted) > 30
+        await world.until("every field is read", lambda: set(sources(world)) == wanted)
+
+
+async def test_a_deploy_is_in_the_log_with_its_components_and_who(tmp_path: Path) -> None:
+    async with recorded(tmp_path, members=("Account",), setup_interval_s=0.3) as world:
+        await read_again(world)
+        org, someone = world.org, world.org.users[1]["id"]
+        files = package_files([Source("ApexClass", "Prices", "public class Prices {}", APEX)])
+        package = zipped({**files, "package.xml": manifest({"ApexClass": ["Prices"]}, "66.0")})
+        deploy = org.deployments.begin(package, DeployOptions(), someone)
+        org.deployments.run(deploy)
+        await read_again(world)
+        with world.journal.reader() as reader:
+            log = setup_log(reader, limit=1_000).dicts()
+        [row] = [row for row in log if row["component"] == f"DeployRequest:{deploy.id}"]
+        assert row["user_id"] == someone
+        assert row["display"] == "deployed 1 components, succeeded: created ApexClass:Prices"

@@ -3,7 +3,9 @@
 -- $setup: the kinds of set-up, which are told in one row.
 WITH
 setup AS (
-    SELECT channel, substr(channel, 7) AS entity, passed_to
+    SELECT
+        channel, substr(channel, 7) AS entity, passed_to,
+        coalesce(try_cast(regexp_extract(trouble, '(\d+) API calls a day', 1) AS BIGINT), 0) AS calls_a_day
     FROM store.channels
     WHERE starts_with(channel, '/poll/') AND list_contains($setup, substr(channel, 7))
 ),
@@ -110,8 +112,8 @@ FROM (
     FROM entities LEFT JOIN baselines USING (entity)
     UNION ALL
     SELECT 3, 'setup', 'set-up of the org', 'polled', (SELECT min(passed_to) FROM setup),
-        count(*) || ' kinds, ' || sum(records) || ' records; a reading costs about '
-        || sum(greatest(1, ceil(records / 2000)))::BIGINT || ' API calls'
+        count(*) || ' kinds, ' || sum(records) || ' records; about '
+        || (SELECT sum(calls_a_day) FROM setup) || ' API calls a day at this pace'
     FROM setup_rows
     HAVING count(*) > 0
     UNION ALL

@@ -1,12 +1,15 @@
 -- Changes of the org's set-up that were found by comparing two readings: rows that are new, other or gone.
 -- batch_kinds: what each kind's rows are called by. Who did it is what the row says, else what the audit trail said
--- of it in the hour before. $org is the alias.
+-- of it in the hour before. Source as files is told of where its component has no rows of its own kind: those of a flow
+-- or class say the same, and sooner. $org is the alias.
 INSERT INTO store.setup_changes
 WITH
 mine AS (
     SELECT seq, entity, record_id, kind, user_id, effective_at
     FROM batch_changes
-    WHERE source = 'setup' AND entity <> 'SetupAuditTrail' AND kind <> 'BASELINE'
+    WHERE source = 'setup' AND entity NOT IN ('SetupAuditTrail', 'MetadataFile')
+      -- Deploys are what happened, also those of before the first reading.
+      AND (kind <> 'BASELINE' OR entity = 'DeployRequest')
       -- The first reading of users is no baseline, since they may be streamed too; it is no news either.
       AND (entity <> 'User' OR EXISTS (
           SELECT 1 FROM store.changes c
@@ -54,7 +57,7 @@ called AS (
             coalesce(granted.name, row['PermissionSetGroupId']),
             coalesce(held.name, row['PermissionSetId'])
         ], x -> x IS NOT NULL) AS parents,
-        coalesce(who.name, row[k.name_column]) AS name,
+        coalesce(who.name, row[k.name_column], s.record_id) AS name,
         k.is_versioned
     FROM shown s
     LEFT JOIN batch_kinds k ON k.entity = s.entity
@@ -66,7 +69,10 @@ called AS (
 moved AS (
     SELECT
         *,
-        CASE WHEN kind = 'DELETE' THEN 'deleted' WHEN earlier IS NULL THEN 'created' ELSE 'changed' END AS action,
+        CASE WHEN entity = 'MetadataComponent' THEN row['Type'] ELSE entity END AS section,
+        CASE
+            WHEN entity = 'DeployRequest' THEN if(row['CheckOnly'] = 'true', 'validated', 'deployed')
+            WHEN kind = 'DELETE' THEN 'deleted' WHEN earlier IS NULL THEN 'created' ELSE 'changed' END AS action,
         list_filter(map_keys(row), f -> f NOT IN ('LastModifiedDate', 'LastModifiedById', 'CreatedDate')
             AND (earlier IS NULL OR fields IS NULL OR earlier[f] IS DISTINCT FROM fields[f])) AS changed,
         concat_ws('.', nullif(array_to_string(parents, '/'), ''),
@@ -87,8 +93,11 @@ told AS (
     GROUP BY m.seq
 )
 SELECT
-    m.seq, $org, coalesce(t.line.at, m.effective_at), coalesce(m.user_id, t.line.user_id), m.entity, m.action,
-    m.entity || ' ' || m.full_name || ' ' || m.action || CASE
+    m.seq, $org, coalesce(t.line.at, m.effective_at), coalesce(m.user_id, t.line.user_id), m.section, m.action,
+    CASE WHEN m.entity = 'DeployRequest' THEN
+        m.action || ' ' || m.row['NumberComponentsTotal'] || ' components, ' || lower(m.row['Status'])
+        || coalesce(': ' || replace(m.row['Components'], chr(10), ', '), '')
+    ELSE m.section || ' ' || m.full_name || ' ' || m.action || CASE
         WHEN m.action = 'deleted' THEN ''
         ELSE coalesce(': ' || nullif(array_to_string(list_transform(
             list_filter(m.changed, f -> m.action = 'changed' OR m.fields[f] IN ('true')),
@@ -97,9 +106,10 @@ SELECT
                 WHEN length(coalesce(m.fields[f], '')) + length(coalesce(m.earlier[f], '')) > 120 THEN f
                 ELSE f || ' ' || coalesce(m.earlier[f], 'null') || ' -> ' || coalesce(m.fields[f], 'null')
             END), ', '), ''), '')
-    END,
-    m.entity || ':' || m.full_name, 'compared'
+    END END,
+    m.section || ':' || m.full_name, 'compared'
 FROM moved m
 LEFT JOIN told t USING (seq)
-WHERE m.action <> 'changed' OR len(m.changed) > 0
+WHERE (m.action <> 'changed' OR len(m.changed) > 0)
+  AND (m.entity <> 'MetadataComponent' OR NOT list_contains((SELECT list(entity) FROM batch_kinds), m.row['Type']))
 ORDER BY m.seq;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cdc.answer.setup_diff import differences
 from cdc.answer.setup_rows import Setup
-from cdc.answer.setup_tree import source_tree, xml
+from cdc.answer.setup_tree import tree_of, xml
 
 
 def trigger(record_id: str, body: str) -> Setup:
@@ -37,8 +37,12 @@ def test_a_tree_has_a_file_a_component_and_of_a_flow_the_active_version() -> Non
         }
         for n, status in (("1", "Active"), ("2", "Draft"))
     }
-    tree = source_tree(Setup({"Flow": versions, "ApexTrigger": {"a": {"Name": "../../up", "Body": "text"}}}))
-    assert set(tree) == {"flows/Sync.flow-meta.xml", "triggers/_.._up.trigger"}
+    tree = tree_of(Setup({"Flow": versions, "ApexTrigger": {"a": {"Name": "../../up", "Body": "text"}}}))
+    assert set(tree) == {
+        "flows/Sync.flow-meta.xml",
+        "triggers/_.._up.trigger",
+        "triggers/_.._up.trigger-meta.xml",
+    }
     assert "<label>v1</label>" in tree["flows/Sync.flow-meta.xml"]
 
 
