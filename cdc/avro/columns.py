@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from cdc.avro.events import EventColumns
 from cdc.avro.framing import unframe
 from cdc.avro.own import RECORD_STATE_SCHEMA_ID, decode
-from cdc.avro.part import Part
+from cdc.avro.part import Part, nothing
 from cdc.avro.platform import decode_platform_event
 from cdc.avro.schema import EventSchema
 from cdc.avro.states import StateColumns
@@ -34,6 +34,8 @@ QUARANTINE = "quarantine"
 DECODED_BYTES_MAX: Final = 256 * 1024 * 1024
 """Bodies of one schema decoded together: a column of texts must stay under 2 GB, and so must memory."""
 
+
+REASON_CHARS_MAX: Final = 300
 
 _NO_CHANGES: Final = CHANGE_SCHEMA.empty_table()
 _NO_FIELDS: Final = FIELD_SCHEMA.empty_table()
@@ -64,10 +66,10 @@ def decode_batch(batch: LogBatch, schemas: SchemaStore, *, source: str = "pubsub
             readable, bodies = _bodies(batch.records, chunk, schema, bad)
             if not bodies:
                 continue
-            part = decoder.decode(bodies)
-            bad += [_bad(batch.records[readable[i]], reason, schema) for i, reason in part.reasons.items()]
-            if len(part.kept):
-                parts.append(_Placed(np.array(readable, np.int64)[part.kept], part))
+            for some, part in _decoded(decoder, readable, bodies):
+                bad += [_bad(batch.records[some[i]], reason, schema) for i, reason in part.reasons.items()]
+                if len(part.kept):
+                    parts.append(_Placed(np.array(some, np.int64)[part.kept], part))
     bad.sort(key=lambda one: one.record.ordinal)
     changes, fields = _assemble(batch.records, parts, source)
     return ColumnBatch(
@@ -132,6 +134,28 @@ def _chunks(records: Sequence[LogRecord], places: list[int]) -> Iterator[list[in
             yield places[begin:at]
             begin, size = at, len(records[place].value)
     yield places[begin:]
+
+
+def _decoded(
+    decoder: EventColumns | StateColumns, places: list[int], bodies: list[bytes]
+) -> Iterator[tuple[list[int], Part]]:
+    """Parts with the places they are from. What the decoder itself stumbles over is looked for by halves: whatever
+    a body nobody foresaw does to it, the others are read."""
+    try:
+        yield places, decoder.decode(bodies)
+        return
+    except MemoryError:
+        raise
+    except Exception as error:
+        if len(bodies) == 1:
+            yield (
+                places,
+                nothing({0: f"it cannot be decoded: {type(error).__name__}: {error}"[:REASON_CHARS_MAX]}),
+            )
+            return
+    middle = len(bodies) // 2
+    yield from _decoded(decoder, places[:middle], bodies[:middle])
+    yield from _decoded(decoder, places[middle:], bodies[middle:])
 
 
 def _bodies(
@@ -264,6 +288,9 @@ def _platform_events(
             rows.append((place, decode_platform_event(unframe(records[place].value), schema)))
         except Undecodable as e:
             bad.append(_bad(records[place], e.what, schema))
+        except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as e:
+            reason = f"it cannot be decoded: {type(e).__name__}: {e}"[:REASON_CHARS_MAX]
+            bad.append(_bad(records[place], reason, schema))
 
 
 def _platform_table(records: Sequence[LogRecord], rows: list[tuple[int, tuple[Any, ...]]]) -> pa.Table:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import duckdb
@@ -26,13 +26,14 @@ from cdc.journal.manifests import Manifest, SigningKey
 from cdc.journal.needs import needs_between, requests, schema_requests, unmet_needs
 from cdc.journal.origin import check_origin
 from cdc.journal.ownership import Ownership
+from cdc.journal.poison import Raw, may_be_of_data, without_poison
 from cdc.journal.restoring import begin_from_segments
 from cdc.journal.sealer import Sealer
 from cdc.journal.segments import Chain, recover
 from cdc.journal.state import Held, load
 from cdc.journal.transaction import BatchWriter
 from cdc.ports.clock import Clock
-from cdc.ports.columns import ColumnBatch
+from cdc.ports.columns import Bad, ColumnBatch
 from cdc.ports.log import Checkpoint
 
 T = TypeVar("T")
@@ -86,6 +87,8 @@ class DuckJournal:
     its id where the log's records did not. `on_requests` gets what has to be read again as job requests
     (`schemas/job.avsc`), after the commit that showed it, on the writer's thread. `on_fatal` gets the error
     that ended the writing, `on_commit` the seconds of each transaction. `folders` may be read by queries.
+    `on_put_aside` is told of each record that the store refused and the journal went on without; `raw` gives its
+    bytes out of the log.
     """
 
     def __init__(
@@ -109,6 +112,8 @@ class DuckJournal:
         log_retention_ms: int = 0,
         forget: Callable[[Sequence[str], Sequence[str], Sequence[str]], int] = lambda *_: 0,
         on_seal_error: Callable[[BaseException], None] = lambda _: None,
+        on_put_aside: Callable[[Bad], object] = lambda _: None,
+        raw: Raw = lambda *_: None,
         queue_records_max: int = QUEUE_RECORDS_MAX,
     ) -> None:
         self.path = str(path)
@@ -126,6 +131,8 @@ class DuckJournal:
         self._on_requests = on_requests
         self._on_fatal = on_fatal
         self._on_commit = on_commit
+        self._on_put_aside = on_put_aside
+        self._raw = raw
         self._clock = clock or Clock()
         self._queue_records_max = queue_records_max
         self._queue: deque[_Waiting | _Errand] = deque()
@@ -358,12 +365,37 @@ class DuckJournal:
                 except StopProcess:
                     pass
             for waiting in group:
-                self._transact([waiting])
+                self._transact_or_put_aside(waiting)
         except BaseException as error:
             failure = self._fail(error)
             for waiting in group:
                 if not waiting.done.done():
                     waiting.done.set_exception(failure)
+
+    def _transact_or_put_aside(self, waiting: _Waiting) -> None:
+        """One batch; where the store refuses some of its records, the batch without them."""
+        try:
+            self._transact([waiting])
+        except StopProcess as error:
+            if not may_be_of_data(error.__cause__):
+                raise
+            batch, found = without_poison(waiting.batch, self.checkpoint, self._fails, self._raw)
+            if not found:
+                raise
+            self._transact([replace(waiting, batch=batch)])
+            for one in found:
+                self._on_put_aside(one)
+
+    def _fails(self, batch: ColumnBatch) -> BaseException | None:
+        """What writing it would raise; nothing of it is kept."""
+        try:
+            self._connection.execute("BEGIN")
+            self._writer.write(batch, self._held)
+            return None
+        except Exception as error:
+            return error
+        finally:
+            self._roll_back()
 
     def _transact(self, group: list[_Waiting]) -> None:
         began_s = time.monotonic()

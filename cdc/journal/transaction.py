@@ -140,7 +140,8 @@ class BatchWriter:
 
     def _quarantine(self, batch: ColumnBatch, control: Control, rows: Rows, held: Held) -> None:
         bad = [one for one in batch.bad if one.record.ordinal > held.ordinal]
-        if not bad and not control.bad:
+        unreadable = [*control.bad, *batch.refused]
+        if not bad and not unreadable:
             return
         for one in bad:
             if one.record.topic == QUARANTINE_TOPIC:
@@ -148,7 +149,7 @@ class BatchWriter:
             self.schemas.seen_one(one.record.schema_id, one.record.ordinal - 1)
         events = [unread(one, self.schemas.entity_of) for one in bad]
         write_quarantine(
-            self._connection, self._org, events + [unread(one, lambda *_: None) for one in control.bad]
+            self._connection, self._org, events + [unread(one, lambda *_: None) for one in unreadable]
         )
         times = _Times(rows, control, held)
         for event in events:

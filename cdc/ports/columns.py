@@ -84,7 +84,10 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class ColumnBatch:
-    """One log batch as columns. `control` keeps its place by each record's `ordinal`."""
+    """One log batch as columns. `control` keeps its place by each record's `ordinal`.
+
+    `refused` are control records that a store could not take; what it keeps of them is their bytes and the reason.
+    """
 
     changes: pa.Table
     fields: pa.Table
@@ -93,3 +96,4 @@ class ColumnBatch:
     bad: Sequence[Bad]
     checkpoint: Checkpoint
     missing: tuple[Ordinal, Ordinal] | None = None
+    refused: Sequence[Bad] = ()

@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,15 +21,15 @@ from cdc.avro.store import SchemaStore
 from cdc.capture.jobs import Job
 from cdc.capture.recorder import Recorder
 from cdc.change.masking import Masked
-from cdc.errors import CdcError, JournalLocked
+from cdc.errors import CdcError, JournalLocked, LogUnavailable, Undecodable
 from cdc.journal.journal import DuckJournal
 from cdc.log.follow import Follower, follow
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
-from cdc.ports.columns import ColumnBatch
-from cdc.ports.log import Checkpoint, Log, LogBatch
-from cdc.ports.types import SchemaId
+from cdc.ports.columns import Bad, ColumnBatch
+from cdc.ports.log import CONTROL_TOPICS, Checkpoint, Log, LogBatch, LogRecord
+from cdc.ports.types import Ordinal, SchemaId
 from cdc.roles.access_watch import AccessWatch
 from cdc.roles.build import (
     capture_options,
@@ -185,12 +185,21 @@ def _journal(settings: Settings, log: Log, life: Life) -> Iterator[Store]:
         for job in jobs:
             logger().info(Event.REQUEST_MADE, job=job["job_id"], entity=job["entity"])
 
+    def put_aside(bad: Bad) -> None:
+        record = bad.record
+        where = f"{record.topic}, ordinal {record.ordinal}"
+        life.troubles.metrics.quarantined.inc()
+        life.troubles.note(Undecodable(bad.reason, where=where, do="see `quarantine` in `cdc query`"))
+        logger().warning(Event.EVENT_QUARANTINED, topic=record.topic, ordinal=record.ordinal)
+
     store = make_journal(
         settings,
         schema_text=_schema_text(log),
         on_requests=request,
         on_fatal=life.fail,
         on_seal_error=_seal_failed,
+        on_put_aside=put_aside,
+        raw=lambda after, ordinal: record_behind(log, after, ordinal),
     )
     checkpoint = store.open()
     logger().info(Event.JOURNAL_OPENED, path=settings.journal.path, ordinal=checkpoint.ordinal)
@@ -198,6 +207,24 @@ def _journal(settings: Settings, log: Log, life: Life) -> Iterator[Store]:
         yield Store(store, checkpoint)
     finally:
         store.close()
+
+
+def record_behind(log: Log, after: Checkpoint, ordinal: Ordinal) -> LogRecord | None:
+    """The log's own record of a number, read again; None where it is not there any more."""
+    batches = log.batches(after, idle_s=1.0)
+    try:
+        for batch in batches:
+            for record in batch.records:
+                if record.topic not in CONTROL_TOPICS and record.ordinal >= ordinal:
+                    return record if record.ordinal == ordinal else None
+            if not batch.records and batch.missing is None:
+                return None
+    except LogUnavailable:
+        return None
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()
+    return None
 
 
 def _seal_failed(error: BaseException) -> None:

@@ -17,6 +17,10 @@ import pytest
 
 from cdc.errors import DiskFull, JournalLocked, JournalTooNew, SettingsError, StopProcess
 from cdc.journal.journal import DuckJournal
+from cdc.log.embedded import EmbeddedLog
+from cdc.ports.log import Checkpoint, LogRecord, Positions
+from cdc.ports.types import Ordinal
+from cdc.roles.live import record_behind
 from tests.unit.journal.batches import ORG, Change, batch
 from tests.unit.journal.held import PATIENCE_S, ask, commit, opened
 
@@ -203,3 +207,17 @@ def test_the_file_is_released_at_the_end(tmp_path: Path) -> None:
     assert not os.path.exists(f"{path}.wal")
     with duckdb.connect(path, read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM changes").fetchall() == [(1,)]
+
+
+def test_the_bytes_of_a_record_are_found_again_in_the_log_by_its_number(tmp_path: Path) -> None:
+    """What the store refuses is kept raw: the columns have no bytes any more, the log has."""
+    log = EmbeddedLog("acme", tmp_path / "log.sqlite")
+    log.open("test")
+    written = [LogRecord("AccountChangeEvent", f"r{n}", f"body {n}".encode(), n) for n in range(1, 6)]
+    log.append(written[:3], Positions("acme", Ordinal(4)))
+    log.append(written[3:], Positions("acme", Ordinal(6)))
+    found = record_behind(log, Checkpoint({}, Ordinal(0)), Ordinal(4))
+    assert found is not None
+    assert (found.key, found.value) == ("r4", b"body 4")
+    assert record_behind(log, Checkpoint({}, Ordinal(0)), Ordinal(9)) is None
+    log.close()

@@ -3,5 +3,6 @@ SELECT seq, coalesce(channel, ''), coalesce(event_id, ''), replay_id, epoch_ms(r
 FROM store.quarantine
 WHERE schema_id = $schema_id AND seq > $after AND seq <= $upto
   AND seq NOT IN (SELECT q.seq FROM store.quarantine q WHERE q.decoded_at IS NOT NULL)
+  AND NOT starts_with(reason, 'the store refuses it: ')
 ORDER BY seq
 LIMIT $limit;

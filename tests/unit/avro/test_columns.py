@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdc.avro.columns import decode_batch
+from cdc.avro.events import EventColumns
 from cdc.avro.framing import confluent_prefix, frame_prefix
 from cdc.avro.own import RECORD_STATE_SCHEMA_ID, encode_record_states
 from cdc.avro.own import encode as encode_own
+from cdc.avro.part import Part
 from cdc.avro.schema import EventSchema
 from cdc.avro.store import SchemaStore
 from cdc.change.bitmap import Bitmaps
@@ -350,6 +352,27 @@ def test_all_kinds_of_bad_records_at_once_leave_the_good_ones() -> None:
     batch = columns_of(records)
     assert batch.changes["ordinal"].to_pylist() == [100]
     assert [bad.record.ordinal for bad in batch.bad] == list(range(len(BAD)))
+
+
+def test_a_body_that_the_decoder_itself_stumbles_over_costs_only_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever nobody foresaw: the process would meet it again after every restart."""
+    changed = BITMAPS.encode(["Industry"])
+    bodies = [encode(ACCOUNT, event(ACCOUNT, {"Industry": str(n)}, changedFields=changed)) for n in range(9)]
+    decode = EventColumns.decode
+
+    def stumbling(self: EventColumns, some: Sequence[bytes]) -> Part:
+        if bodies[4] in some:
+            raise OverflowError("a number nobody expected")
+        return decode(self, some)
+
+    monkeypatch.setattr(EventColumns, "decode", stumbling)
+    batch = columns_of([record(ACCOUNT, body, n + 1) for n, body in enumerate(bodies)])
+    assert batch.changes["ordinal"].to_pylist() == [1, 2, 3, 4, 6, 7, 8, 9]
+    assert [(bad.record.ordinal, bad.entity, bad.record_ids) for bad in batch.bad] == [(5, "Account", (ID,))]
+    assert batch.bad[0].reason == "it cannot be decoded: OverflowError: a number nobody expected"
+    assert [fields[0][1] for fields in fields_of(batch)] == ["0", "1", "2", "3", "5", "6", "7", "8"]
 
 
 def test_what_capture_put_aside_keeps_its_reason() -> None:
