@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cdc.capture.setup_memory import SetupMemory, State, gone
 from cdc.change.metadata import SOURCE_TYPES, Source, components
-from cdc.change.setup_kinds import METADATA, METADATA_FILE
+from cdc.change.setup_kinds import METADATA, METADATA_FILE, METADATA_TYPE
 from cdc.change.values import canonical_text
 from cdc.errors import BadArgument, OrgUnavailable, TooLarge
 from cdc.logs import Event
@@ -76,6 +76,7 @@ class MetadataReader:
         states += [(name, gone(METADATA, name, after, read_to)) for name in known if name not in listed]
         memory.spent(METADATA, self.org.calls - calls)
         await memory.write(METADATA, states, known, fresh, memory.position(METADATA, before, read_to))
+        await self._keep_types(listing.types, after, read_to)
         await self._keep_files()  # behind the parts themselves: after a kill in between they come again
         return len(states)
 
@@ -132,6 +133,17 @@ class MetadataReader:
             if not is_first and moved_at >= since:
                 made["anchor_at"] = moved_at
         return [*states, (source.name, made)]
+
+    async def _keep_types(self, types: Sequence[str], after: Ordinal, read_to: Millis) -> None:
+        """From when on which types are read: behind their components, so that none is missing when it counts."""
+        known = await self.memory.remembered(METADATA_TYPE)
+        fresh = dict.fromkeys(types, "read")
+        if fresh == known:
+            return
+        new = [one for one in fresh if one not in known]
+        states = [(one, _state(METADATA_TYPE, one, {"Name": one}, after, read_to)) for one in new]
+        states += [(one, gone(METADATA_TYPE, one, after, read_to)) for one in known if one not in fresh]
+        await self.memory.write(METADATA_TYPE, states, known, fresh, None)
 
     async def _keep_files(self) -> None:
         """Remembers which parts are kept. Their rows travel with those of the components."""

@@ -12,6 +12,8 @@ AUDIT_TRAIL: Final = "SetupAuditTrail"
 DEPLOYS: Final = "DeployRequest"
 METADATA: Final = "MetadataComponent"
 """Source as files: a record a component, called `Flow:Discount`."""
+METADATA_TYPE: Final = "MetadataType"
+"""A record a type whose source is read: what is not listed of it at a moment was not there."""
 METADATA_FILE: Final = "MetadataFile"
 """Parts of a file too large for a record: a record a part, called by the file's hash and the part's number."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +13,14 @@ from cdc.answer.setup_diff import COLUMNS, PEOPLE, differences
 from cdc.answer.setup_rows import ROWS_MAX, Setup
 from cdc.answer.setup_source import read_tree, setup_of
 from cdc.answer.setup_tree import all_sources, tree_of
-from cdc.cli.ask import asking
-from cdc.cli.look import ALL, ANY_FORM, AT, BEFORE, CURSOR, LIMIT, OUTPUT, STRICT
-from cdc.cli.render import Format, say
+from cdc.cli.act import act
+from cdc.cli.ask import ask, asking
+from cdc.cli.look import ALL, ANY_FORM, AT, BEFORE, CURSOR, FORM, LIMIT, OUTPUT, STRICT
+from cdc.cli.render import Format, say, write
 from cdc.cli.show import show, write_answer
 from cdc.cli.state import options
-from cdc.errors import EXIT_DIFFERENCE, BadArgument
+from cdc.errors import EXIT_DIFFERENCE, ActionFailed, BadArgument, DifferenceFound
+from cdc.recover.told import rollback_lines
 from cdc.settings import Settings, load
 
 SEARCH = Annotated[
@@ -194,6 +197,72 @@ def compare(
     write_answer(Answer(COLUMNS, rows), form, output)
     if rows:
         raise typer.Exit(EXIT_DIFFERENCE)
+
+
+@group.command()
+def rollback(
+    at: AT = None,
+    before: BEFORE = None,
+    component: Annotated[
+        list[str] | None,
+        typer.Option("--component", metavar="NAME", help="Only this: Flow:Discount, Flow:*."),
+    ] = None,
+    delete_fields: Annotated[
+        bool, typer.Option("--delete-fields", help="New fields too, with their data.")
+    ] = False,
+    apply: Annotated[
+        str | None, typer.Option("--apply", metavar="RESTORE", help="Deploy this plan; needs --hash.")
+    ] = None,
+    confirm: Annotated[str | None, typer.Option("--hash", help="The plan's hash, as it shows it.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Although its validation failed.")] = False,
+    verify: Annotated[
+        str | None, typer.Option("--verify", metavar="RESTORE", help="Whether the org is as planned.")
+    ] = None,
+    form: FORM = Format.TABLE,
+) -> None:
+    """Put the set-up back: plan, then deploy. Example: cdc setup rollback --at -1h --component Flow:Discount
+
+    Without --apply nothing is changed: a plan with its package is made, and the org validates it. Then
+    cdc setup rollback --apply RESTORE --hash HASH deploys it, all or nothing, and reads again what became of it.
+    """
+    settings = options.settings()
+    if apply is not None:
+        _apply(settings, apply, confirm, force, form)
+    elif verify is not None:
+        verdict = act(settings, "verify_rollback", restore_id=verify)
+        _verdict(verify, verdict["differs"], verdict["components"])
+    else:
+        given = {"at": at, "before": before, "components": component, "delete_fields": delete_fields or None}
+        done = act(settings, "plan_rollback", **given)
+        _show_rollback(settings, done["restore_id"], form)
+
+
+def _apply(settings: Settings, restore: str, confirm: str | None, force: bool, form: Format) -> None:
+    if confirm is None:
+        _show_rollback(settings, restore, form)
+        say("dry run: nothing was deployed; give --hash with the hash above to deploy it", "yellow")
+        return
+    done = act(settings, "apply_rollback", restore_id=restore, hash=confirm, force=force or None)
+    if done["state"] not in ("verified", "differs"):
+        raise ActionFailed(f"nothing was put back: {done['reason']}", where=restore)
+    _verdict(restore, done["counts"]["differs"], done["counts"]["deployed"])
+
+
+def _verdict(restore: str, differs: list[dict[str, str]], components: int) -> None:
+    if differs:
+        said = "; ".join(f"{one['component']}: {one['what']}" for one in differs[:5])
+        raise DifferenceFound(
+            f"the org is not as planned: {said}", where=restore, do="plan again for what is left"
+        )
+    say(f"{restore}: {components} components are as planned")
+
+
+def _show_rollback(settings: Settings, restore: str, form: Format) -> None:
+    answer = ask(settings, "plan_rows", restore_id=restore, limit=ROWS_MAX)
+    if form is not Format.TABLE:
+        write(answer, form)
+        return
+    sys.stdout.write("\n".join(rollback_lines(answer["detail"], answer["rows"])) + "\n")
 
 
 def _setup_of(settings: Settings, **moment: Any) -> Setup:

@@ -26,10 +26,11 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The components of some types, and the org's time before they were listed."""
+    """The components of some types, and the org's time before they were listed. `types` are those the org knows."""
 
     components: tuple[Listed, ...]
     org_time: Millis
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

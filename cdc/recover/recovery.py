@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cdc.errors import BadArgument, NotFound, RetryLater
+from cdc.ports.metadata import OrgMetadata
 from cdc.ports.org import Org
 from cdc.ports.orgwriter import OrgWriter
 from cdc.recover.acknowledge import acknowledged
@@ -29,6 +30,8 @@ from cdc.recover.masking import mask_key
 from cdc.recover.plan import PlanOptions, make_plan
 from cdc.recover.planfile import Plan, checked, load_plan, save_plan
 from cdc.recover.restores import Restore, restore_of
+from cdc.recover.rollback import KIND as SETUP
+from cdc.recover.rollback import Rollbacks
 from cdc.recover.scope import Filter
 from cdc.recover.statements import sql
 from cdc.recover.streamed import has_streamed
@@ -49,6 +52,8 @@ class Connected:
     org_id: str = ""
     calls: Callable[[], int] | None = None
     """Requests sent with this login so far."""
+    metadata: OrgMetadata | None = None
+    api_version: str = ""
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Connected]]
@@ -65,6 +70,7 @@ class Recovery:
         *,
         sandbox: Connect | None = None,
         masked: Sequence[str] = (),
+        source_types: Sequence[str] = (),
         plan_options: PlanOptions | None = None,
         apply_options: ApplyOptions | None = None,
     ) -> None:
@@ -76,6 +82,7 @@ class Recovery:
         self._plan_options = plan_options or PlanOptions()
         self._apply_options = apply_options or ApplyOptions()
         self._works = Works()
+        self.rollbacks = Rollbacks(ledger, folder, self._connected, self._works, source_types)
 
     # -- incidents -----------------------------------------------------------------------------------------
 
@@ -248,7 +255,7 @@ class Recovery:
     async def verify(self, restore_id: str, *, by: str) -> Verdict:
         """Org against plan, field by field; closes the incident when nothing is left."""
         with self.ledger.reader() as reader:
-            restore = restore_of(reader, restore_id)
+            restore = _of_data(restore_of(reader, restore_id))
         plan = await asyncio.to_thread(load_plan, restore.plan_file)
         async with self._connected(sandbox="target" in plan.facts) as org:
             _refuse_other_org(plan, org)
@@ -399,7 +406,7 @@ class Recovery:
 
     async def _to_apply(self, restore_id: str, typed_hash: str) -> tuple[Plan, Restore, Incident | None]:
         with self.ledger.reader() as reader:
-            restore = restore_of(reader, restore_id)
+            restore = _of_data(restore_of(reader, restore_id))
             is_real = restore.incident_id and restore.kind != "rehearsal"
             incident = find(reader, restore.incident_id) if is_real else None
         plan = await asyncio.to_thread(load_plan, restore.plan_file)
@@ -490,6 +497,17 @@ class Recovery:
             return int(row[0] or 0) if row else 0
 
         return await asyncio.to_thread(look) or self.ledger.clock.wall_ms()
+
+
+def _of_data(restore: Restore) -> Restore:
+    """Errors: BadArgument for a rollback of the set-up."""
+    if restore.kind == SETUP:
+        raise BadArgument(
+            "this plan is of the set-up, not of data",
+            where=restore.restore_id,
+            do="use `cdc setup rollback --apply`",
+        )
+    return restore
 
 
 def _refuse_other_org(plan: Plan, connected: Connected) -> None:

@@ -87,7 +87,7 @@ def _tested(drills: list[dict[str, Any]]) -> str:
 
 
 def _last(restores: list[dict[str, Any]]) -> str:
-    good = next((r for r in restores if r["state"] == "verified"), None)
+    good = next((r for r in restores if r["state"] == "verified" and r["kind"] != "setup"), None)
     if good is None:
         applied = f"; {len(restores)} were written and not verified" if restores else ""
         return f"There was no verified restore in this time{applied}."

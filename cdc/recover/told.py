@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import unified_diff
 from typing import Any
 
+from cdc.change.metadata import canonical
+
+LINES_MAX = 40
+_DONE = {"DEPLOY": "as it was", "STOP": "made inactive", "DELETE": "deleted"}
 _WORDS = {
     "revert": "to put back",
     "already": "as before already",
@@ -39,6 +44,32 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
     lines += [f"  to contain it first: {one}" for one in facts.get("contain", ())]
     lines += [f"  file {facts['file']}", f"  hash {facts['hash']}"]
     return lines
+
+
+def rollback_lines(facts: Mapping[str, Any], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """What a plan to put the set-up back says: each component with its lines, the validation, the hash last."""
+    lines = [f"plan {facts['restore_id']}: {facts['title']} ({facts['state']})"]
+    lines += [f"  {one}" for one in facts["meant"]]
+    for kind, name, action, field, before, _, now, decision, reason in rows:
+        if decision == "already":
+            continue
+        what = _WORDS.get(decision, decision)
+        named = f"  {kind}:{name}" + (" (file beside it)" if field == "meta" else "")
+        lines.append(f"{named} {_DONE[action]}, {what}" + (f": {reason}" if reason else ""))
+        if action == "DEPLOY" and decision == "revert":
+            moved = unified_diff(canonical(now or ""), canonical(before or ""), lineterm="", n=1)
+            lines += [f"      {line}" for line in list(moved)[2 : 2 + LINES_MAX]]
+    same = sum(1 for row in rows if row[7] == "already")
+    lines.append(f"  {same:,} components are as they were")
+    validation = facts.get("validation")
+    if validation is None:
+        lines.append("  nothing to put back")
+    elif validation["success"]:
+        lines.append(f"  the org would take it: validated by deploy {validation['deploy_id']}")
+    else:
+        lines.append(f"  the org would refuse it ({validation['status']}):")
+        lines += [f"    {error}" for error in validation["errors"][:20]]
+    return [*lines, f"  package {facts['package']}", f"  file {facts['file']}", f"  hash {facts['hash']}"]
 
 
 def verdict_lines(verdict: Mapping[str, Any]) -> list[str]:

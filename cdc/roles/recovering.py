@@ -48,7 +48,13 @@ def make_recovery(
             )
             token = await session.token()
             yield Connected(
-                org, SalesforceWriter(org.rest), token.user_id, token.org_id, lambda: org.api_calls
+                org,
+                SalesforceWriter(org.rest),
+                token.user_id,
+                token.org_id,
+                lambda: org.api_calls,
+                org.metadata,
+                settings.salesforce.api_version,
             )
 
     return Recovery(
@@ -56,6 +62,7 @@ def make_recovery(
         Path(restore.folder),
         partial(connect, restore) if restore.auth else None,
         sandbox=partial(connect, settings.sandbox) if settings.sandbox.auth else None,
+        source_types=settings.poll.metadata,
         masked=(*settings.privacy.masked, *settings.privacy.masked_classes),
         plan_options=PlanOptions(bulk_from=restore.bulk_from),
         apply_options=ApplyOptions(

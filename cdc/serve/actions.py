@@ -113,6 +113,19 @@ async def _copy(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
     return {"progress": recovery.start_copy(CopyOptions(**given), by=by)}
 
 
+async def _plan_rollback(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return {"progress": recovery.rollbacks.start_plan(**given)}
+
+
+async def _apply_rollback(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    typed = given.pop("hash")
+    return {"progress": await recovery.rollbacks.start_apply(typed_hash=typed, **given)}
+
+
+async def _verify_rollback(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
+    return {"progress": recovery.rollbacks.start_verify(**given)}
+
+
 async def _drill(recovery: Recovery, given: dict[str, Any]) -> dict[str, Any]:
     return {"progress": recovery.start_drill(**given)}
 
@@ -277,6 +290,41 @@ ACTIONS: dict[str, Action] = {
                 ),
                 _BY,
             ),
+        ),
+        Action(
+            "plan_rollback",
+            "/api/v1/setup/rollback",
+            "Plan to put the set-up back as it was, validated by the org; nothing is changed there",
+            Role.OPERATOR,
+            _plan_rollback,
+            (
+                Parameter("at", "a time to go back to", where="body"),
+                Parameter("before", "exactly before a transaction key, a seq or an incident", where="body"),
+                Parameter("components", "only these, like Flow:Discount or Flow:*", "texts", "body"),
+                Parameter("delete_fields", "new fields too, with their data", "boolean", "body"),
+                _BY,
+            ),
+        ),
+        Action(
+            "apply_rollback",
+            "/api/v1/setup/rollback/{restore_id}/apply",
+            "Deploy a rollback's package, all or nothing, and read again whether the org is as planned",
+            Role.ADMIN,
+            _apply_rollback,
+            (
+                _RESTORE,
+                Parameter("hash", "the plan's, or its first 12 characters", where="body", required=True),
+                Parameter("force", "although its validation failed", "boolean", "body"),
+                _BY,
+            ),
+        ),
+        Action(
+            "verify_rollback",
+            "/api/v1/setup/rollback/{restore_id}/verify",
+            "Whether the org's set-up is as a rollback planned it",
+            Role.OPERATOR,
+            _verify_rollback,
+            (_RESTORE, _BY),
         ),
         Action(
             "drill",

@@ -57,7 +57,8 @@ class SalesforceMetadata:
             found += [_listed(one) for one in elements]
             if org_time:
                 times.append(org_time)
-        return Listing(tuple(found), min(times, default=Millis(0)))
+        known = tuple(one for one in wanted if one not in self._unknown)
+        return Listing(tuple(found), min(times, default=Millis(0)), known)
 
     async def _list(self, types: Sequence[str]) -> tuple[list[ElementTree.Element], Millis]:
         queries = "".join(f"<m:queries><m:type>{escape(one)}</m:type></m:queries>" for one in types)

@@ -7,7 +7,7 @@ WITH
 mine AS (
     SELECT seq, entity, record_id, kind, user_id, effective_at
     FROM batch_changes
-    WHERE source = 'setup' AND entity NOT IN ('SetupAuditTrail', 'MetadataFile')
+    WHERE source = 'setup' AND entity NOT IN ('SetupAuditTrail', 'MetadataFile', 'MetadataType')
       -- Deploys are what happened, also those of before the first reading.
       AND (kind <> 'BASELINE' OR entity = 'DeployRequest')
       -- The first reading of users is no baseline, since they may be streamed too; it is no news either.

@@ -23,8 +23,26 @@ OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
 GUARDED = [one for one in OPERATIONS if "x-role" in one[2]]
 NAMES = [f"{method} {path}" for method, path, _ in GUARDED]
 
-VIEWERS_MAY_NOT = {"query", "changes", "replay_plan", "seal", "verify", "baselines", "plan_restore"}
-ONLY_ADMINS_MAY = {"apply_restore", "erase", "snapshot", "audit", "plan_copy", "drill", "keep_drill"}
+VIEWERS_MAY_NOT = {
+    "query",
+    "changes",
+    "replay_plan",
+    "seal",
+    "verify",
+    "baselines",
+    "plan_restore",
+    "plan_rollback",
+}
+ONLY_ADMINS_MAY = {
+    "apply_restore",
+    "apply_rollback",
+    "erase",
+    "snapshot",
+    "audit",
+    "plan_copy",
+    "drill",
+    "keep_drill",
+}
 
 
 @pytest.fixture(scope="module")
