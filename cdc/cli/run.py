@@ -59,7 +59,7 @@ def detect(
     ] = None,
     state_file: Annotated[str | None, typer.Option("--state", help="What was learned; kept here.")] = None,
     config_file: Annotated[
-        str | None, typer.Option("--config", "-c", help="Settings file: its [org] alias and [detect].")
+        str | None, typer.Option("--config", "-c", help="Settings file: its org.alias and detect.*.")
     ] = None,
     from_: Annotated[
         str | None, typer.Option("--from", help="Over the journal: what would have been said from here.")
@@ -75,7 +75,11 @@ def detect(
 ) -> None:
     """Only the detector: live, over a file (--input), over the journal (--from), or what is normal (--explain).
 
-    Example: cdc detect --input day.parquet --output alerts.ndjson
+    Example: cdc detect --input day.parquet --output alerts.ndjson --state detect.state
+
+    Example: cdc detect --from 2026-11-01 --to 2026-11-08
+
+    Example: cdc detect --explain 005xx0000012Q9PAAU,Opportunity
     """
     from cdc.roles.judging import explain_key, judge_journal, judge_recorded
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from cdc.change.kinds import Kind
 from cdc.detect.baselines import slot_of
 from cdc.detect.calendar import is_month_end
+from cdc.detect.derived import COMPANION_SHARE
 from cdc.detect.distinct import Distinct
 from cdc.detect.facts import DAY_MS, HOUR_MS, WEEK_MS
 from cdc.detect.tallies import NULL, TEXT_BYTES, UNKNOWN
@@ -170,7 +171,8 @@ class Sum:
 
     `millis` is the sum in thousandths, `most` the largest part of one actor in one hour, `all_writes` and
     `all_changes` what the cell and its entity got meanwhile, `others_usual` and `changes_usual` the thousandths of changes
-    without the field, and of all changes, that usually come in such a time. `alert` as in an episode.
+    without the field, and of all changes, that usually come in such a time. `alert` as in an episode; `told`: a page
+    of other evidence has said it, and until the sum has fallen to nothing it needs no other.
     """
 
     cell: int
@@ -187,6 +189,7 @@ class Sum:
     others_usual: int = 0
     hours: int = 0
     changes_usual: int = 0
+    told: int = 0
     users: dict[int, int] = field(default_factory=dict)
     records: Distinct = field(default_factory=lambda: Distinct(RECORDS_MAX))
     samples: list[str] = field(default_factory=list)
@@ -221,6 +224,7 @@ _PLAIN = (
     "others_usual",
     "hours",
     "changes_usual",
+    "told",
 )
 
 
@@ -238,6 +242,7 @@ class Risen:
     weeks: int
     spread: bool
     rides: bool  # whether changes of the entity without the field have become few
+    beside: frozenset[int] = frozenset()  # fields of the entity that were written as often in this hour
 
 
 class Across:
@@ -502,7 +507,13 @@ class Across:
             weeks=max(1, usual.week - usual.first_at // WEEK_MS + 1),
             spread=one.most <= SPREAD_MAX * one.writes,
             rides=few and one.all_changes <= VOLUME_MAX * one.changes_usual / 1000 + VOLUME_SPARED,
+            beside=self._beside(one.cell),
         )
+
+    def _beside(self, code: int) -> frozenset[int]:
+        cell, least = self.cells[code], COMPANION_SHARE * self._counts.get(code, 0)
+        others = ((self.cells[other], count) for other, count in self._counts.items() if other != code)
+        return frozenset(c.field for c, count in others if c[:2] == cell[:2] and count >= least)
 
     def _mine(self, cell: int) -> Rows:
         rows = np.concatenate(self._rows) if len(self._rows) > 1 else self._rows[0]

@@ -149,11 +149,14 @@ class Memory:
         self.sampled = Recall(SAMPLED_PLACES_LOG2, sampled=True)
         self.created = Recall(CREATED_PLACES_LOG2)
 
-    def note(self, made: FieldRows, record: U64, at: I64, whole: Mask, stock: Mask, likeness: U64) -> None:
+    def note(
+        self, made: FieldRows, record: U64, at: I64, whole: Mask, stock: Mask, few: Mask, likeness: U64
+    ) -> None:
         """Fill `before`, `flips` and `again` of field rows in stream order.
 
         `record` and `at` (epoch ms) are of each row's change, `whole`: of a new record or a full state,
-        `stock`: of a full state, `likeness`: the value without the difference of capitals.
+        `stock`: of a full state, `few`: of an entity of which there are few records, each of which is remembered
+        before all others, `likeness`: the value without the difference of capitals.
         """
         told = np.flatnonzero(made["flag"] != UNKNOWN)
         fields, flag = made["field"][told].astype(np.uint64), made["flag"][told]
@@ -161,7 +164,7 @@ class Memory:
         low = (made["value"][told] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
         values = np.where(flag == NULL, _NULL_BEFORE, low | np.uint32(1))
         minutes = np.maximum(at[told] // 60_000, 0).astype(np.uint32)
-        priority = (record[told] >> np.uint64(32)).astype(np.uint32)
+        priority = (record[told] >> np.where(few[told], np.uint64(48), np.uint64(32))).astype(np.uint32)
         of_stock = stock[told]
         sampled = self.sampled.take(keys, values, minutes, priority)
         living = np.flatnonzero(~of_stock)
@@ -315,8 +318,9 @@ def _fields(
     made["row"] = at[keep]
     made["before"], made["flips"], made["again"] = 0, 0, 0
     whole = stock | ~plain[batch.kind.codes[at[keep]]]
+    of = at[keep]
     memory.note(
-        made, ids[at[keep]], batch.committed_at[at[keep]], whole, stock, _likeness(words, lengths, whole)
+        made, ids[of], batch.committed_at[of], whole, stock, few[of], _likeness(words, lengths, whole)
     )
     stock_fields = made[stock] if bool(stock.any()) else made[:0]
     if len(stock_fields):

@@ -21,7 +21,8 @@ from cdc.detect.alert import Moment
 from cdc.detect.arrange import Arranged, FieldNames, Memory, StreamClock, arrange
 from cdc.detect.baselines import Baselines
 from cdc.detect.batch import DetectBatch, from_columns
-from cdc.detect.episode import GAP_MS, RECORD_ID_BYTES, Episode, Key
+from cdc.detect.episode import FIRST_STEP_OF_FEW, GAP_MS, RECORD_ID_BYTES, Episode, Key
+from cdc.detect.facts import SENSITIVE
 from cdc.detect.hashing import hash_texts
 from cdc.detect.judge import Judge, Version
 from cdc.detect.slices import Ended, Slices
@@ -315,6 +316,8 @@ class _Walk:
         a = self.a
         first = a.beginning(place, self.detector.taken)
         episode = self.open[key] = Episode(key, first, a.times[place], a.seen[place], first.number)
+        if key.entity in SENSITIVE:
+            episode.next_records = FIRST_STEP_OF_FEW
         self.detector.set_timer(episode)
         return episode
 

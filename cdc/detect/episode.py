@@ -41,6 +41,9 @@ RUN_MIXED = 0.8
 """A chunk in which one value has this share begins a run, where that value had less than the second share
 before, in at least two chunks, nearly all of which were mixed: a file sorted by the field is no run."""
 
+COPIED_AGAIN, COPIED_NEW = 1, -4
+"""What a created record adds to the sum of copies in a row: that it stands above nothing takes four copies in five."""
+
 LOOP_CHANGES = 4
 """A record changed so often within one episode is looped."""
 
@@ -48,6 +51,9 @@ BULK = 32
 """Distinct records from which an episode counts as bulk, and teaches as such."""
 
 FIRST_STEPS = (17, 25, 50)
+FIRST_STEP_OF_FEW = 12
+"""The first of them for an entity of which there are few records, each of which weighs as many."""
+
 FIRST_JUDGED = 100
 """Distinct records at which an episode is weighed, before the ladder of steps that grow with it."""
 
@@ -109,6 +115,7 @@ class Episode:
     runs: dict[int, list[int]] = field(default_factory=dict)  # field -> value, changes in a row
     mixed: dict[int, list[int]] = field(default_factory=dict)  # field -> chunks not of one value, chunks
     run_grew: bool = False
+    copied: dict[int, int] = field(default_factory=dict)  # field -> sum of copies in a row
     pending: list[FieldRows] = field(default_factory=list)
     pending_ids: list[npt.NDArray[np.bytes_]] = field(default_factory=list)
     pending_changes: int = 0
@@ -193,6 +200,10 @@ class Episode:
         fold(tallies, self.held())
         return tallies
 
+    def copies(self) -> dict[int, int]:
+        """By field, how many created records in a row, of late, had what another record has."""
+        return _copied(self.copied, self.held())
+
     def held(self) -> FieldRows:
         """Field rows of the changes not yet folded, at most the last `CHUNK_CHANGES`."""
         if len(self.pending) != 1:
@@ -224,6 +235,7 @@ class Episode:
             mixed[1] += 1
             if known is not tally:
                 known.add(tally)
+        self.copied = _copied(self.copied, self.held())
         self.run_grew = any(changes <= 2 * CHUNK_CHANGES for _, changes in runs.values())
         self.runs = runs
         self.pending, self.pending_ids, self.pending_changes = [], [], 0
@@ -239,6 +251,7 @@ class Episode:
             "counts": [self.changes, self.looped, self.next_records, self.next_changes],
             "flags": [self.names_all, self.acknowledged, self.run_grew, self.score],
             "runs": list(self.runs.items()),
+            "copied": list(self.copied.items()),
             "mixed": list(self.mixed.items()),
             "alert": self.alert.alert_id if self.alert is not None else None,
             "ids": self.ids.state(),
@@ -257,6 +270,7 @@ class Episode:
         made.changes, made.looped, made.next_records, made.next_changes = state["counts"]
         made.names_all, made.acknowledged, made.run_grew, made.score = state["flags"]
         made.runs = {code: list(run) for code, run in state["runs"]}
+        made.copied = dict(state["copied"])
         made.mixed = {code: list(mixed) for code, mixed in state["mixed"]}
         made.ids = Distinct.restored(state["ids"])
         made.transactions = Distinct.restored(state["transactions"])
@@ -266,6 +280,20 @@ class Episode:
         made.pending_ids = [np.frombuffer(b64decode(state["held_ids"]), ROW_IDS).copy()]
         made.pending_changes = state["held_changes"]
         return made
+
+
+def _copied(before: dict[int, int], rows: FieldRows) -> dict[int, int]:
+    """The sums after these rows: each is a cumulative sum that never falls below nothing."""
+    if not before and not rows["again"].any():
+        return {}
+    found = {}
+    for code in np.unique(rows["field"]).tolist():
+        again = rows["again"][rows["field"] == code] > 0
+        steps = np.cumsum(np.where(again, COPIED_AGAIN, COPIED_NEW)) + before.get(code, 0)
+        reached = int(steps[-1] - min(0, int(steps.min())))
+        if reached:
+            found[code] = reached
+    return {**{code: n for code, n in before.items() if not (rows["field"] == code).any()}, **found}
 
 
 def _varied_before(mixed: list[int]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from cdc.detect.derived import companions
 from cdc.detect.episode import BULK, Episode, Key
 from cdc.detect.tallies import TopValue
 
@@ -44,6 +45,7 @@ class FieldFacts(NamedTuple):
     remembered: int = 0
     variety_before: float = 0.0
     shapes: tuple[tuple[int, int], ...] = ()
+    copied: int = 0  # created records in a row, of late, that had what another record has
     run: int = 0  # changes in a row, of late, that all wrote one value, after others that did not
 
     @property
@@ -112,11 +114,16 @@ class Facts:
 
 
 def facts_of(episode: Episode, names: list[str], org: Org, *, with_fields: bool) -> Facts:
-    """The facts now. Without fields they are quickly had, and enough for the actor's side."""
+    """The facts now, without fields that others moved. With no field at all they are quickly had, and enough for
+    the actor's side."""
     records = episode.records
     peaks = episode.pace.peaks()
     fields: tuple[FieldFacts, ...] = ()
     if with_fields:
+        written, copied = episode.written(), episode.copies()
+        moved = companions(
+            episode.key.entity, {names[c]: tally.writes + tally.unknown for c, tally in written.items()}
+        )
         fields = tuple(
             FieldFacts(
                 code,
@@ -131,9 +138,11 @@ def facts_of(episode: Episode, names: list[str], org: Org, *, with_fields: bool)
                 tally.remembered,
                 tally.variety_before(),
                 tuple(tally.shapes.items()),
+                copied.get(code, 0),
                 episode.runs[code][1] if code in episode.runs else 0,
             )
-            for code, tally in episode.written().items()
+            for code, tally in written.items()
+            if names[code] not in moved
         )
     alert = episode.alert
     return Facts(

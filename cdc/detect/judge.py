@@ -19,6 +19,7 @@ from cdc.detect.channels.loop import LOOPED_MIN, Loop
 from cdc.detect.channels.novelty import Novelty
 from cdc.detect.channels.value import OneValue
 from cdc.detect.decision import DIGEST_RISE_MAX, PAGE_RISE_MAX, Needed, Severity, Verdict, decide
+from cdc.detect.derived import movers_of
 from cdc.detect.episode import BULK, Episode, Key
 from cdc.detect.facts import Facts, FieldFacts, Org, facts_of
 from cdc.detect.incident import Incident, Incidents, Mark
@@ -289,7 +290,9 @@ class Judge:
         incident: Incident | None = one.alert
         weights = self.drip.weights(risen)
         severity = self.drip.decide(risen, weights, self._needed(moment.at))
-        if incident is None and (severity is None or self._is_told(risen) or self._is_task(risen)):
+        if incident is None and (self._is_told(risen) or severity is None):
+            return []
+        if incident is None and (self._is_moved(risen) or self._is_task(risen)):
             return []
         if incident is None or (severity == Severity.PAGE and incident.severity != Severity.PAGE):
             if incident is None:
@@ -313,6 +316,11 @@ class Judge:
         incident.targets = self.drip.targets(risen, self.names)
         incident.marks = [(risen.cell.entity, risen.cell.kind, risen.cell.field, risen.sum.value)]
 
+    def _is_moved(self, risen: Risen) -> bool:
+        """Whether the field moved because another was set, which has a sum of its own."""
+        movers = movers_of(risen.cell.entity, self.names[risen.cell.field])
+        return any(self.names[code] in movers for code in risen.beside if code >= 0)
+
     def _is_task(self, risen: Risen) -> bool:
         """Whether one actor alone writes this, and has done so in bulk on several days: it is its work."""
         if self.drip.is_crowd(risen):
@@ -323,13 +331,16 @@ class Judge:
         return len({w.day for w in written if w.variety < TASK_VARIETY}) >= TASK_DAYS
 
     def _is_told(self, risen: Risen) -> bool:
-        """Whether an open alert names this field already."""
+        """Whether an open alert names this field already, or a page did since the sum began to rise."""
         name = self.names[risen.cell.field]
-        return any(
-            t["entity"] == risen.cell.entity and t["field"] == name
+        naming = [
+            incident
             for incident in self.incidents.open.values()
-            for t in incident.targets[:2]
-        )
+            if any((t["entity"], t["field"]) == (risen.cell.entity, name) for t in incident.targets[:2])
+        ]
+        if any(incident.severity == Severity.PAGE for incident in naming):
+            risen.sum.told = 1
+        return bool(naming or risen.sum.told)
 
     def _categorical(self, facts: Facts, field: FieldFacts) -> bool:
         for writing in (EDITS, STOCK):

@@ -86,11 +86,16 @@ class BulkMemory:
                 write = BulkWrite(facts.day, facts.records, 1.0, 0.0, field.top[0].value, key.user)
                 self._note(("alerted", key.origin, key.entity, key.kind, field.code), write)
 
-    def is_practice(self, key: Key, field: int) -> bool:
-        """Whether several people, on several days, gave this field one value in bulk through this client."""
+    def is_practice(self, key: Key, field: int, records: int) -> bool:
+        """Whether several people, on several days, gave this field one value in bulk through this client.
+
+        What they did to a page of a list says nothing of `records` many times as many.
+        """
         known = self._kept.get(("alerted", key.origin, key.entity, key.kind, field), [])
         known = known + [w for w in self.entity(key, field) if w.variety < ALIKE and w.null_share < 0.5]
         others = [w for w in known if w.user != key.user]
+        if records > HABIT_GROWTH * max((w.records for w in others), default=0):
+            return False
         return len({w.day for w in others}) >= HABIT_DAYS and len({w.user for w in others}) >= HABIT_DAYS
 
     def actor(self, key: Key, field: int = WHOLE_RECORD) -> list[BulkWrite]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
-from cdc.detect.recorded import LIST_COLUMNS, REQUIRED, TEXT_COLUMNS, VALUES, VALUES_TYPE, bad_row
+from cdc.detect.recorded import LIST_COLUMNS, REQUIRED, TEXT_COLUMNS, VALUES, VALUES_TYPE, as_text, bad_row
 
 LINES_PER_TABLE = 8192
 
@@ -68,8 +69,15 @@ def _row(line: bytes, number: int, where: str) -> dict[str, Any]:
         value = row.get(name)
         if value is None and name in REQUIRED:
             raise bad_row(number, name, "it is missing", where)
+        if name == "committed_at" and isinstance(value, str):
+            value = row[name] = _epoch_ms(value)
         if value is not None and (type(value) is not int or not 0 <= value < 1 << 62):
-            raise bad_row(number, name, "it is not a whole number", where)
+            what = (
+                "epoch milliseconds, nor a time in ISO 8601 with a zone"
+                if name == "committed_at"
+                else "a whole number"
+            )
+            raise bad_row(number, name, f"it is not {what}", where)
     for name in LIST_COLUMNS:
         value = row.get(name)
         if value is not None and not (isinstance(value, list) and all(isinstance(f, str) for f in value)):
@@ -78,18 +86,22 @@ def _row(line: bytes, number: int, where: str) -> dict[str, Any]:
     return row
 
 
+def _epoch_ms(text: str) -> int:
+    """Of a time in ISO 8601 that says its zone; -1 for any other text."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return -1
+    return round(at.timestamp() * 1000) if at.tzinfo is not None else -1
+
+
 def _values(given: Any, number: int, where: str) -> dict[str, str | None] | None:
     if given is None:
         return None
     if not isinstance(given, dict):
         raise bad_row(number, VALUES, "it is not an object of field to text", where)
     for field, value in given.items():
-        if value is None or isinstance(value, str):
-            continue
-        if isinstance(value, bool):
-            given[field] = "true" if value else "false"
-        elif isinstance(value, int | float):
-            given[field] = repr(value).removesuffix(".0")
-        else:
+        if isinstance(value, list | dict):
             raise bad_row(number, VALUES, f"the value of {field} is not text", where)
+        given[field] = as_text(value)
     return given

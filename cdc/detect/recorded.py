@@ -7,6 +7,7 @@ enrichment. Where a row says no changed fields, its values are taken for them.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ _WITH_VALUES = frozenset({Kind.UPDATE, *WHOLE_KINDS, *FULL_STATE_KINDS})
 def batch_of(table: pa.Table, rows_before: int, where: str) -> DetectBatch:
     """Rows of a recorded stream. BadArgument names the row, counted from 1, and the column that cannot be used."""
     table = table.combine_chunks()
-    columns = {name: flat(table[name]) for name in table.column_names if name in READ}
+    columns = {name: _plain(flat(table[name])) for name in table.column_names if name in READ}
     _check(columns, rows_before, where)
     rows = table.num_rows
     kind = Texts.of(columns["kind"], rows)
@@ -88,9 +89,27 @@ def bad_row(row: int, column: str, what: str, where: str) -> BadArgument:
     return BadArgument(f"Row {row}, column {column}: {what}", where=where, do="correct the input")
 
 
+def _plain(column: Any) -> Any:
+    """Texts as other writers store them (in large buffers, as codes of a dictionary), as plain texts."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())
+    return column
+
+
 def _epoch_ms(column: Any, where: str) -> Any:
+    if pa.types.is_string(column.type):
+        try:
+            column = column.cast(pa.timestamp("ms", "UTC"))
+        except pa.ArrowInvalid as e:
+            raise BadArgument(
+                f"Column committed_at holds texts that are no times: {e}",
+                where=where,
+                do="write epoch milliseconds, or ISO 8601 with a zone",
+            ) from e
     if pa.types.is_timestamp(column.type):
-        return column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
+        return column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
     if pa.types.is_integer(column.type):
         return column.cast(pa.int64())
     raise BadArgument(f"Column committed_at holds {column.type}, not epoch milliseconds", where=where)
@@ -107,7 +126,7 @@ Written = tuple[I64, Texts, Any, Mask, Mask]
 
 def _written(columns: dict[str, Any], kind: Texts, rows: int) -> Written:
     """Row, field, value, null and known of each field written, ascending by row."""
-    value_row, value_name, value = _entries(_as_map(columns.get(VALUES)), rows)
+    value_row, value_name, value = _entries(_as_map(columns.get(VALUES), columns.get("changed_fields")), rows)
     changed_row, changed_name = _listed(columns.get("changed_fields"), rows)
     nulled_row, nulled_name = _listed(columns.get("nulled_fields"), rows)
     names = Texts.of(pa.concat_arrays([value_name, changed_name, nulled_name]), 0)
@@ -155,7 +174,7 @@ def _listed(column: Any, rows: int) -> tuple[I64, Any]:
     nothing = np.zeros(0, np.int64), pa.array([], pa.string())
     if column is None or pa.types.is_null(column.type) or pa.types.is_string(column.type):
         return nothing
-    names = flat(pc.list_flatten(column))
+    names = _plain(flat(pc.list_flatten(column)))
     return np.repeat(np.arange(rows), _lengths(column)), names
 
 
@@ -169,21 +188,51 @@ def _entries(column: Any, rows: int) -> tuple[I64, Any, Any]:
         column = pa.array(column.to_pylist(), VALUES_TYPE)
         offsets = np.asarray(column.offsets)
     start, length = int(offsets[0]), int(offsets[-1] - offsets[0])
-    names, texts = flat(column.keys.slice(start, length)), flat(column.items.slice(start, length))
+    names, texts = _plain(flat(column.keys.slice(start, length))), flat(column.items.slice(start, length))
     return np.repeat(np.arange(rows), lengths), names, texts.cast(pa.string())
 
 
-def _as_map(column: Any) -> Any:
+def _as_map(column: Any, changed: Any) -> Any:
+    """The values as a map. A writer may have made a column of each field, where null is told from absent by the
+    changed fields alone, or texts of JSON."""
     if column is None or pa.types.is_map(column.type):
         return column
     if pa.types.is_null(column.type):
         return None
-    if pa.types.is_struct(
-        column.type
-    ):  # a writer that makes a column of each field; null cannot be told from absent
-        rows = [{k: v for k, v in (row or {}).items() if v is not None} for row in column.to_pylist()]
-        return pa.array([[(k, str(v)) for k, v in row.items()] for row in rows], VALUES_TYPE)
-    raise BadArgument(f"Column values holds {column.type}, not a map of field to text")
+    if pa.types.is_struct(column.type):
+        named = (
+            changed.to_pylist()
+            if changed is not None and pa.types.is_list(changed.type)
+            else [()] * len(column)
+        )
+        given = [
+            {k: v for k, v in (row or {}).items() if v is not None or k in (names or ())}
+            for row, names in zip(column.to_pylist(), named, strict=True)
+        ]
+    elif pa.types.is_string(column.type):
+        given = [_object(text) for text in column.to_pylist()]
+    else:
+        raise BadArgument(f"Column values holds {column.type}, not a map of field to text")
+    return pa.array([[(k, as_text(v)) for k, v in row.items()] for row in given], VALUES_TYPE)
+
+
+def as_text(value: Any) -> str | None:
+    """A value that is not text yet, as Salesforce would write it."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value).removesuffix(".0") if isinstance(value, int | float) else str(value)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise BadArgument(f"Column values holds {str(text)[:40]!r}, which is no JSON object of field to text")
+    return found
 
 
 def _lengths(column: Any) -> npt.NDArray[np.int64]:

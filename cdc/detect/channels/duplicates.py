@@ -22,6 +22,9 @@ LOOKS_MIN = 64
 PER_DOUBLING = 0.5
 ONE_FIELD_MAX = 1.75
 SEVERAL_MAX = 2.5
+COPIED_MIN = 100
+COPIED_FIELDS = 2
+"""So many copies in a row, in so many fields, are a list that is written a second time, whatever came before it."""
 
 
 class Duplicates:
@@ -48,16 +51,22 @@ class Duplicates:
         if not found:
             return None
         most = SEVERAL_MAX if len(found) > 1 else ONE_FIELD_MAX
+        copied = sorted((f for _, _, f in found if f.copied >= COPIED_MIN), key=lambda f: (-f.copied, f.code))
+        if len(copied) >= COPIED_FIELDS:
+            return Weight(SEVERAL_MAX, (", ".join(f.name for f in copied[:3]), -copied[0].copied))
         field = found[0][2]
         named = ", ".join(one[2].name for one in found[:3])
         return Weight(min(most, found[0][0]), (named, round(field.again / field.writes, 3)))
 
     def explain(self, facts: Facts, weight: Weight) -> str:
         named, share = weight.about
+        if share < 0:
+            return f"{named}: {-share:,} new records in a row have what another record has already"
         return f"{named}: {100 * share:.0f} % of the new records have what another record has already"
 
     def _of(self, facts: Facts, field: FieldFacts) -> float:
-        if field.again < AGAIN_MIN or field.again < AGAIN_SHARE * field.writes:
+        copied = field.copied >= COPIED_MIN
+        if field.again < AGAIN_MIN or (field.again < AGAIN_SHARE * field.writes and not copied):
             return 0.0
         if 2 * field.writes < facts.changes:
             return 0.0
@@ -67,7 +76,8 @@ class Duplicates:
                 if norm.again_share > USUALLY_MAX:
                     return 0.0
                 usual = max(USUALLY_MIN, norm.again_share)
-                return PER_DOUBLING * log2(field.again / field.writes / usual)
+                weight = PER_DOUBLING * log2(field.again / field.writes / usual)
+                return max(1.0, weight) if copied else weight
         return 0.0
 
     def state(self) -> Any:

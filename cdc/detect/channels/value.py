@@ -7,24 +7,21 @@ from math import log2, log10, sqrt
 from typing import Any, NamedTuple
 
 from cdc.change.kinds import WHOLE_KINDS, Kind
+from cdc.detect.channels.looks import OWN_MAX, WRITTEN_MIN, Finding, Looks
 from cdc.detect.facts import SENSITIVE, Facts, FieldFacts
-from cdc.detect.memory import BulkMemory, BulkWrite
+from cdc.detect.memory import HABIT_GROWTH, BulkMemory, BulkWrite
 from cdc.detect.norms import CREATES, EDITS, STOCK, Norm, Norms
-from cdc.detect.shapes import difference
 from cdc.ports.evidence import Weight
 
-WRITTEN_MIN = 25
 WRITTEN_MIN_SENSITIVE = 12
 WRITTEN_SHARE = 0.4
 """A field must be written in so many changes, and in this share of the episode's."""
 
 COLLAPSE_FULL_OCTAVES = 1.5
-"""One value where there usually are about three is enough from this side."""
+"""One value where there usually are about three is enough from this side. Five where there are ten is none: what is
+dealt to several is no collapse, which leaves at most the square root of what there was."""
 
 GENERAL_MAX = 1.75
-OWN_MAX = 2.5
-"""Beyond what people's edits say; an actor's own habit, always varied until now, says more."""
-
 OWN_EPISODES = 2
 OWN_CERTAIN = 4
 OWN_VARIED = 2.0
@@ -51,12 +48,17 @@ PRACTICE = 0.3
 """Factor where several people gave this field one value in bulk, and nobody minded."""
 
 LOST_VARIETY = 3.0
-SHAPE_LOOKS = 64
-SHAPE_BITS_MIN = 0.8
-SHAPE_BITS_FULL = 1.0
-SHAPE_MAX = 2.0
-SHIFTED_FIELDS = 2
-"""Two fields whose values look like another field's: columns that stand under the wrong headings."""
+LOST_REMEMBERED = 50
+LOST_RECORDS = 300
+"""So many records, beyond a page of a list, that held different things for certain and now hold one."""
+
+NULLED_SHARE = 0.5
+NULLED_FLOOR = 0.03
+NULLED_USUALLY = 0.1
+NULLED_CERTAIN = 200
+NULLED_SOURCES = 2
+"""Half of a load's values are null: that is news where people, records and the actor's own past (two of them) say
+that hardly any ever are."""
 
 RUN_ONE = 1.5
 RUN_CERTAIN_CHANGES = 256
@@ -71,9 +73,15 @@ UNKNOWN_MAX = 0.4
 STILL_VARIED = 0.6
 """Factor where several other fields of the same episode are as varied as ever: a load, not a runaway."""
 
+DEALT_VARIETY = 2.0
+DEALT = 0.3
+"""Factor where what fell to a few values, not to one, stands beside a field that is varied: a list that somebody
+made, who deals records out."""
+
 CREATES_COLLAPSED = 0.6
 """Share of usually varied fields that must have collapsed in created records: a first import has constants."""
 
+HELD = "held"
 VARIED = 4.0
 UNIQUE = 12.0
 FULL_OF_NULLS = 0.95
@@ -86,14 +94,7 @@ class Expected(NamedTuple):
     source: str
     norm: Norm | None = None
     past: tuple[BulkWrite, ...] = ()
-
-
-class Finding(NamedTuple):
-    """What speaks against one field: weight, what was expected, and the sentence about it."""
-
-    weight: float
-    field: FieldFacts
-    sentence: str
+    whose: str = ""  # where the source is not what knows the most
 
 
 class OneValue:
@@ -104,6 +105,7 @@ class OneValue:
     def __init__(self, bulk: BulkMemory) -> None:
         self.norms = Norms()
         self._bulk = bulk
+        self._looks = Looks(self.norms, bulk)
 
     def learn(self, facts: Facts) -> None:
         """Nothing of its own: small edits reach the norms as rows, bulk episodes the memory."""
@@ -119,9 +121,14 @@ class OneValue:
             key=lambda found: (found.weight, -found.field.code),
             default=None,
         )
-        if alike is not None and not self._lost(alike) and self._still_varied(facts, written) >= 2:
-            alike = alike._replace(weight=alike.weight * STILL_VARIED)
-        others = (alike, self._shape(facts, written), self._run(facts))
+        if alike is not None:
+            alike = self._with_its_company(facts, alike, written)
+        nulled = max(
+            (self._nulled(facts, field) for field in written),
+            key=lambda found: (found.weight, -found.field.code),
+            default=None,
+        )
+        others = (alike, nulled, self._looks.finding(facts, written), self._run(facts))
         best = max((f for f in others if f is not None), key=lambda f: f.weight, default=None)
         if best is None or best.weight <= 0:
             return None
@@ -140,13 +147,16 @@ class OneValue:
         for source in (EDITS, STOCK):
             norm = self.norms.get(entity, source, field.code)
             if norm is not None and norm.known:
-                return Expected(self._tempered(facts, field, norm.variety()), source, norm)
+                held = field.variety_before if field.remembered >= LOST_REMEMBERED else 0.0
+                usual = norm.variety()
+                whose = HELD if held > usual else source
+                return Expected(self._tempered(facts, field, max(held, usual)), source, norm, whose=whose)
         few = facts.key.entity in SENSITIVE
         least, varied = (
             (REMEMBERED_MIN_SENSITIVE, VARIED_SENSITIVE) if few else (REMEMBERED_MIN, LOST_VARIETY)
         )
         if field.remembered >= least and field.variety_before >= varied:
-            return Expected(field.variety_before, "before")
+            return Expected(field.variety_before, HELD)
         others = self._bulk.entity(facts.key, field.code)
         if len(others) >= OWN_EPISODES:
             return Expected(min(w.variety for w in others), "others")
@@ -162,7 +172,8 @@ class OneValue:
         if expected is None:
             return self._of_unknown(facts, field)
         now = max(1.0, field.variety)
-        collapse = log2(max(1.0, expected.variety / now)) / COLLAPSE_FULL_OCTAVES
+        few = now <= sqrt(expected.variety)
+        collapse = log2(expected.variety / now) / COLLAPSE_FULL_OCTAVES if few else 0.0
         certain = expected.source == "own" and len(expected.past) >= OWN_CERTAIN
         weight = min(OWN_MAX if certain else GENERAL_MAX, collapse)
         if certain and expected.variety >= OWN_VARIED and now < CONSTANT and field.writes >= OWN_WRITES:
@@ -171,9 +182,9 @@ class OneValue:
             "own": "this actor's bulk changes always gave it",
             EDITS: "edits usually give it",
             STOCK: "records have in it",
-            "before": "the records held before",
+            HELD: "the records held before",
             "others": "bulk changes usually give it",
-        }[expected.source]
+        }[expected.whose or expected.source]
         sentence = (
             f"{field.name} got {shown(field)} in {100 * field.top_share:.0f} % of {field.writes:,} writes; "
             f"{usually} about {expected.variety:.0f} different values"
@@ -181,11 +192,57 @@ class OneValue:
         other = self._other_value(field, expected)
         if other is not None and other.weight > weight:
             weight, sentence = other.weight, other.sentence
-        if weight < OWN_MAX and not field.nulls and self._bulk.is_practice(facts.key, field.code):
+        if (
+            weight < OWN_MAX
+            and not field.nulls
+            and self._bulk.is_practice(facts.key, field.code, facts.records)
+        ):
             return Finding(weight * PRACTICE, field, sentence + "; several people here do so")
         if field.remembered >= REMEMBERED_MIN and field.variety_before < REPLACED_ALIKE:
             return Finding(weight * NOTHING_LOST, field, sentence + "; what it replaced was one value too")
+        if field.remembered >= REMEMBERED_MIN and weight < OWN_MAX:  # no more is lost than was there
+            lost = log2(max(1.0, field.variety_before / now)) / COLLAPSE_FULL_OCTAVES
+            weight = min(weight, max(NOTHING_LOST * weight, lost))
         return Finding(weight, field, sentence)
+
+    def _with_its_company(self, facts: Facts, found: Finding, written: list[FieldFacts]) -> Finding:
+        """A field given one value says less beside others that are as varied as ever, and all there is to say
+        where it comes alone, to many, and what it took away was varied for certain."""
+        others = (f for f in written if f.code != found.field.code)
+        dealt = found.weight < OWN_MAX and found.field.variety >= DEALT_VARIETY
+        if dealt and any(f.variety >= VARIED for f in others):
+            return found._replace(weight=found.weight * DEALT)
+        still_varied = self._still_varied(facts, written) >= 2
+        if still_varied:
+            return found if self._lost(found) else found._replace(weight=found.weight * STILL_VARIED)
+        field = found.field
+        gone = field.remembered >= LOST_REMEMBERED and field.variety_before >= LOST_VARIETY
+        if not gone or found.weight < GENERAL_MAX or field.top_share < ONE_VALUE_SHARE:
+            return found
+        if facts.records < LOST_RECORDS or facts.key.kind != Kind.UPDATE:
+            return found
+        said = f"; the records held about {field.variety_before:.0f} different ones before"
+        return Finding(OWN_MAX, field, found.sentence + said)
+
+    def _nulled(self, facts: Facts, field: FieldFacts) -> Finding:
+        """Null for many, in a field that hardly ever gets null: whatever the other values are."""
+        if field.null_share < NULLED_SHARE:
+            return Finding(0.0, field, "")
+        usual = [w.null_share for w in self._bulk.actor(facts.key, field.code)][-1:]
+        for source in (EDITS, STOCK):
+            norm = self.norms.get(facts.key.entity, source, field.code)
+            if norm is not None and norm.known:
+                usual.append(norm.null_share)
+        if not usual:
+            return Finding(0.0, field, "")
+        most = max(usual)
+        weight = log2(field.null_share / max(most, NULLED_FLOOR)) / COLLAPSE_FULL_OCTAVES
+        certain = len(usual) >= NULLED_SOURCES and most <= NULLED_USUALLY and field.nulls >= NULLED_CERTAIN
+        said = (
+            f"{field.name} got null in {100 * field.null_share:.0f} % of {field.writes:,} writes; "
+            f"usually at most {100 * most:.0f} % do"
+        )
+        return Finding(OWN_MAX if certain else min(GENERAL_MAX, weight), field, said)
 
     def _lost(self, found: Finding) -> bool:
         """Whether something was taken away for certain: the actor's own habit, nulls, or values that differed."""
@@ -193,41 +250,6 @@ class OneValue:
         varied = field.remembered >= REMEMBERED_MIN and field.variety_before >= LOST_VARIETY
         null = bool(field.top) and field.top[0].text is None
         return found.weight >= OWN_MAX or null or varied
-
-    def _shape(self, facts: Facts, written: list[FieldFacts]) -> Finding | None:
-        """Values that do not look like the field's."""
-        found = []
-        for field in written:
-            looked = sum(n for _, n in field.shapes)
-            usual, whose = self._usual_shapes(facts, field)
-            if looked < WRITTEN_MIN or usual is None:
-                continue
-            bits = difference(usual, dict(field.shapes))
-            if bits >= SHAPE_BITS_MIN:
-                found.append((bits, field, whose))
-        if not found:
-            return None
-        found.sort(key=lambda one: (-one[0], one[1].code))
-        bits, field, whose = found[0]
-        weight = min(SHAPE_MAX, (bits - SHAPE_BITS_MIN) / SHAPE_BITS_FULL)
-        if len(found) >= SHIFTED_FIELDS:
-            weight = OWN_MAX
-        named = ", ".join(one[1].name for one in found[:4])
-        return Finding(
-            weight,
-            field,
-            f"{named} got values that do not look like {whose}: other kinds of characters or lengths",
-        )
-
-    def _usual_shapes(self, facts: Facts, field: FieldFacts) -> tuple[dict[int, int] | None, str]:
-        past = self._bulk.actor(facts.key, field.code)
-        if past and past[-1].shapes:
-            return dict(past[-1].shapes), "what this actor's bulk changes wrote before"
-        for source in (EDITS, STOCK, CREATES):
-            norm = self.norms.get(facts.key.entity, source, field.code)
-            if norm is not None and norm.looks >= SHAPE_LOOKS:
-                return norm.shapes, "this field's usual ones"
-        return None, ""
 
     def _run(self, facts: Facts) -> Finding | None:
         """One value in a row, in the midst of a load that wrote many."""
@@ -275,8 +297,10 @@ class OneValue:
         return Finding(min(most, weight), field, sentence)
 
     def _tempered(self, facts: Facts, field: FieldFacts, variety: float) -> float:
-        """Where several others write one value in bulk, a collapse says less."""
+        """Where several others write one value in bulk, to about as many, a collapse says less."""
         others = [w for w in self._bulk.entity(facts.key, field.code) if w.user != facts.key.user]
+        if facts.records > HABIT_GROWTH * max((w.records for w in others), default=0):
+            return variety
         if len({w.user for w in others}) >= 2 and min(w.variety for w in others) < CONSTANT:
             return sqrt(variety)
         return variety

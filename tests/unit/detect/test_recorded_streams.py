@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,48 @@ def test_parquet_and_ndjson_of_one_stream_give_the_same_alerts(tmp_path: Path) -
     assert first == second
     assert first.pages >= 1
     assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
+
+
+def test_times_may_be_written_as_iso_8601_with_a_zone(tmp_path: Path) -> None:
+    rows = runaway_rows()
+    written = [
+        {**r, "committed_at": datetime.fromtimestamp(r["committed_at"] / 1000, UTC).isoformat()} for r in rows
+    ]
+    judge_file(write(tmp_path / "plain", rows), tmp_path / "a")
+    judge_file(write(tmp_path / "iso", written), tmp_path / "b")
+    assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
+
+
+def test_parquet_as_other_writers_make_it_says_the_same(tmp_path: Path) -> None:
+    """Large buffers and dictionaries, a column for each field or JSON instead of a map, times as times."""
+    rows = runaway_rows()
+    plain = table_of(rows)
+    judge_file(write(tmp_path / "in.ndjson", rows), tmp_path / "a")
+    values = [dict(v) for v in plain["values"].to_pylist()]
+    shapes = {
+        "large": plain["values"],
+        "struct": pa.array(values),
+        "json": pa.array([json.dumps(v) for v in values]),
+    }
+    for name, column in shapes.items():
+        table = plain.set_column(plain.schema.get_field_index("values"), "values", column)
+        for field, kind in (
+            ("record_id", pa.large_string()),
+            ("entity", pa.dictionary(pa.int32(), pa.string())),
+            ("changed_fields", pa.large_list(pa.large_string())),
+            ("committed_at", pa.timestamp("us", "UTC")),
+        ):
+            at = table.schema.get_field_index(field)
+            given = table[field].combine_chunks()
+            made = (
+                pa.array(given.to_pylist(), kind)
+                if "list" in str(kind)
+                else given.cast(pa.timestamp("ms", "UTC") if field == "committed_at" else kind)
+            )
+            table = table.set_column(at, field, made)
+        pq.write_table(table, tmp_path / name)
+        judge_file(tmp_path / name, tmp_path / f"{name}.out")
+        assert (tmp_path / f"{name}.out").read_text() == (tmp_path / "a").read_text()
 
 
 def test_a_stream_cut_in_two_gives_exactly_the_alerts_of_the_whole(tmp_path: Path) -> None:
