@@ -123,8 +123,12 @@ class SalesforceBulk:
         job, _ = _job_of(cursor)
         while at is not None:
             raw = await self._results(_with_most(at, rows_max), where)
-            locator = raw.headers.get("Sforce-Locator", NO_MORE)
-            at = None if locator == NO_MORE else f"{job}/results?locator={quote(locator, safe='')}"
+            locator = raw.headers.get("Sforce-Locator", NO_MORE).strip()
+            more = None if locator.lower() in ("", NO_MORE) else quote(locator, safe="")
+            behind = None if more is None else f"{job}/results?locator={more}"
+            if behind is not None and behind == at:
+                raise OrgUnavailable("the org names a page as its own next one", where=where)
+            at = behind
             yield _page(raw, at, total, where)
 
     async def _side_by_side(

@@ -252,7 +252,7 @@ class _Stream:
         self._tells_pending = self._tells_pending or response.pending_num_requested > 0
         if not events and self._tells_pending:
             # On a quiet stream nothing is under way: credit the service does not know of is lost, and asked for anew.
-            self._owed = min(self._owed, response.pending_num_requested)
+            self._owed = max(0, min(self._owed, response.pending_num_requested))
         if self._owed <= CREDIT_REFILL:
             await self._ask(pb.FetchRequest(num_requested=CREDIT_MAX - self._owed))
         return Delivery(

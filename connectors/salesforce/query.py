@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 from cdc.change.ids import is_record_id, to_18
 from cdc.change.values import datetime_text
@@ -129,7 +129,9 @@ class SalesforceOrg:
             page = await self._next_page(cursor, where)
         yield page
         while page.cursor is not None:
-            page = await self._next_page(page.cursor, where)
+            at, page = page.cursor, await self._next_page(page.cursor, where)
+            if page.cursor == at:
+                raise OrgUnavailable("the org names a page as its own next one", where=where)
             yield page
 
     async def read(self, entity: str, ids: Sequence[RecordId], fields: Sequence[str]) -> Page:
@@ -238,8 +240,11 @@ class SalesforceOrg:
 def _page(answer: Answer, where: str) -> Page:
     try:
         rows = answer.body["records"]
+        if not all(isinstance(row, dict) for row in rows):
+            raise TypeError("rows are objects")
         done = answer.body["done"]
-        cursor = None if done else str(answer.body["nextRecordsUrl"])
+        # Of a whole address only what is behind the host counts: nothing is sent to another one.
+        cursor = None if done else urlsplit(str(answer.body["nextRecordsUrl"])).path
         return Page(rows=rows, cursor=cursor, total=int(answer.body["totalSize"]), org_time=answer.org_time)
     except (KeyError, TypeError, ValueError):
         raise OrgUnavailable("the org's answer is no page of a query", where=where) from None
