@@ -142,11 +142,13 @@ def _states(org: Org, path: str) -> dict[str, tuple[bool, dict[str, Any]]]:
 
 
 @contextlib.contextmanager
-def world(folder: Path, *, records: int = 1_500, days: float = 1, more: str = "") -> Iterator[World]:
+def world(
+    folder: Path, *, records: int = 1_500, days: float = 1, more: str = "", kafka: str = ""
+) -> Iterator[World]:
     """An org with a baseline and some ordinary days, under record."""
     with simulated_org(folder, f"records = {records}\n") as org:
         extra = RESTORE.format(client_id=org.ready["client_id"], more=more)
-        settings = write_settings(folder, org, extra=extra)
+        settings = write_settings(folder, org, kafka, extra=extra)
         with running(settings, folder) as run:
             until("it answers", lambda: run.rows("status"))
             until(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,6 +145,112 @@ async def test_a_widening_of_rights_is_one_alert_with_users_objects_and_records(
         assert f"{len(assigned)} users gained ModifyAllRecords on Account" in alert["title"]
         assert f"({len(world.ids()):,} records known) by Sales_Operations" in alert["title"]
         assert alert["records"] == len(world.ids())
+
+
+async def test_an_alert_about_access_grows_survives_a_restart_and_closes_when_rights_are_taken_back(
+    tmp_path: Path,
+) -> None:
+    async with recorded(tmp_path, members=("Account",), setup_interval_s=0.3) as world:
+        await read_again(world)
+        setup, users = world.org.setup, [one["id"] for one in world.org.users]
+        watch = watching(world)
+        assert told(world, watch) == []
+        made = setup.put("PermissionSet", {"Name": "Wide", "Label": "Wide"})
+        over = {"ParentId": made, "PermissionsRead": True, "PermissionsModifyAllRecords": True}
+        setup.put("ObjectPermissions", {**over, "SobjectType": "Account"})
+        setup.put("PermissionSetAssignment", {"AssigneeId": users[2], "PermissionSetId": made})
+        await read_again(world)
+        [opened] = told(world, watch)
+        assert (opened["state"], opened["version"]) == ("open", 1)
+        assert "gained ModifyAllRecords on Account" in opened["title"]
+        setup.put("ObjectPermissions", {**over, "SobjectType": "Contact"})
+        await read_again(world)
+        [grown] = told(world, watch)
+        assert (grown["state"], grown["version"], grown["alert_id"]) == ("growing", 2, opened["alert_id"])
+        assert {one["entity"] for one in grown["targets"]} == {"Account", "Contact"}
+        again = watching(world)  # another process
+        assert told(world, again) == []
+        setup.put("PermissionSetAssignment", {"AssigneeId": users[3], "PermissionSetId": made})
+        await read_again(world)
+        [more] = told(world, again)
+        assert (more["version"], more["alert_id"]) == (3, opened["alert_id"])
+        assert "2 users gained ModifyAllRecords" in more["title"]
+        setup.drop("PermissionSet", made)
+        await read_again(world)
+        [closed] = told(world, again)
+        assert (closed["state"], closed["version"]) == ("closed", 4)
+        assert closed["evidence"][-1]["sentence"] == "The rights were taken back."
+        assert told(world, watching(world)) == []
+
+
+async def test_an_alert_about_access_closes_when_nothing_more_is_gained(tmp_path: Path) -> None:
+    async with recorded(tmp_path, members=("Account",), setup_interval_s=0.3) as world:
+        await read_again(world)
+        watch = watching(world)
+        assert told(world, watch) == []
+        scenarios.play(world.org, scenarios.start(world.org, "widened_access", users=3))
+        await read_again(world)
+        [opened] = told(world, watch)
+        world.org.clock.advance(16 * 60_000)
+        await read_again(world)
+        [closed] = told(world, watch)
+        assert (closed["state"], closed["alert_id"]) == ("closed", opened["alert_id"])
+        assert told(world, watch) == []
+        [made] = [r["Id"] for r in world.org.setup.rows("PermissionSet") if r["Name"] == "Sales_Operations"]
+        world.org.setup.put(
+            "ObjectPermissions", {"ParentId": made, "SobjectType": "Case", "PermissionsViewAllRecords": True}
+        )
+        await read_again(world)
+        [fresh] = told(world, watch)
+        assert (fresh["state"], fresh["version"]) == ("open", 1)
+        assert fresh["alert_id"] != opened["alert_id"]
+
+
+async def test_the_first_reading_widens_nobody_s_access_however_early_it_is_looked_at(tmp_path: Path) -> None:
+    async with recorded(tmp_path, members=("Account",), setup_interval_s=0.3) as world:
+        watch, alerts = watching(world), 0
+        world.org.setup.put("UserRole", {"Name": "First", "DeveloperName": "First"})
+
+        async def look_on() -> int:
+            seen = 0
+            while True:
+                seen += watch.look()
+                await asyncio.sleep(0.02)
+                if len(world.sql("SELECT 1 FROM store.channels WHERE starts_with(channel, '/poll/')")) == len(
+                    SETUP_KINDS
+                ):
+                    return seen
+
+        alerts += await look_on()
+        world.org.setup.put("UserRole", {"Name": "Second", "DeveloperName": "Second"})
+        await read_again(world)
+        assert alerts + sum(watch.look() for _ in range(3)) == 0
+        assert watch.judged
+
+
+def watching(world: World) -> AccessWatch:
+    return AccessWatch("acme", world.journal.reader, world.log.publish)
+
+
+def told(world: World, watch: AccessWatch) -> list[dict[str, Any]]:
+    """What is told of the readings so far; it is in the journal afterwards."""
+    before = world.sql("SELECT alert_id, version FROM store.alerts")
+    count = sum(watch.look() for _ in range(3))
+    deadline = time.monotonic() + 30
+    while len(world.sql("SELECT 1 FROM store.alerts")) < len(before) + count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with world.journal.reader() as reader:
+        found = reader.execute(
+            "SELECT alert_id, version, state, title, targets, evidence FROM store.alerts"
+            " WHERE (alert_id, version) NOT IN (SELECT (unnest(?::VARCHAR[]), unnest(?::INTEGER[]))) ORDER BY version",
+            [[one for one, _ in before], [version for _, version in before]],
+        )
+        names = [column[0] for column in found.description]
+        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return [
+        {**row, "targets": json.loads(row["targets"]), "evidence": json.loads(row["evidence"])}
+        for row in rows
+    ]
 
 
 async def test_the_likely_cause_of_an_alert_is_the_flow_that_acts_on_what_was_changed(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from connectors.simulator.ids import schema_id as schema_id_of
 from connectors.simulator.incoming import python_value
 from connectors.simulator.model import Change, Op
 from connectors.simulator.rows import utc
+from connectors.simulator.scenario import ScenarioRun
 from connectors.simulator.wire import control_truth
 from connectors.simulator.wire.answers import json_answer
 from connectors.simulator.wire.context import Wire
@@ -48,6 +49,7 @@ class Control:
         self._org = wire.org
         self._workload = workload
         self._jobs: dict[asyncio.Task[Any], str] = {}
+        self._runs: list[ScenarioRun] = []
 
     def routes(self) -> list[web.RouteDef]:
         """Where the control API lives."""
@@ -72,6 +74,7 @@ class Control:
             ("status", self.status),
             ("faults", self._faults),
             ("clock", self._clock),
+            ("scenarios", lambda: [_told(run) for run in self._runs]),
             ("knobs", lambda: dataclasses.asdict(self._org.knobs)),
         ]
         automation = AutomationControl(self._org)
@@ -190,22 +193,14 @@ class Control:
         name = str(parameters.pop("name"))
         live, wait = bool(parameters.pop("live", True)), bool(parameters.pop("wait", False))
         run = scenarios.start(self._org, name, **parameters)
+        self._runs.append(run)
         if not live:
             scenarios.play(self._org, run)
         else:
             job = self.start(name, scenarios.live(self._org, run))
             if wait:
                 await job
-        return {
-            "name": run.name,
-            "user_id": run.user_id,
-            "started_at": run.started_at,
-            "ended_at": run.ended_at,
-            "records": run.records,
-            "transaction_keys": run.transaction_keys,
-            "edit_keys": run.edit_keys,
-            "automations": run.automations,
-        }
+        return _told(run)
 
     async def _set_fault(self, body: dict[str, Any]) -> Any:
         parameters = dict(body)
@@ -313,6 +308,19 @@ class Control:
     def _login(self, body: Mapping[str, Any]) -> tuple[str, str]:
         wanted = body.get("user") or self._org.integration_user_id
         return scenarios.find_user(self._org, str(wanted)), self._wire.app.client_id
+
+
+def _told(run: ScenarioRun) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "user_id": run.user_id,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "records": run.records,
+        "transaction_keys": run.transaction_keys,
+        "edit_keys": run.edit_keys,
+        "automations": run.automations,
+    }
 
 
 def local(handler: Handler) -> Handler:
