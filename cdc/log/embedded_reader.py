@@ -14,7 +14,7 @@ from cdc.ports.log import CONTROL_TOPICS, Checkpoint, LogBatch, LogRecord
 from cdc.ports.types import Ordinal
 
 BATCH_RECORDS_MAX = 10_000
-POLL_S = 0.05  # how often another process's appends are looked for
+POLL_S = 0.2  # how often the appends of another process are looked for; those of this one wake its readers
 
 PLACE = "records/0"
 """Key of a checkpoint's offsets: the one sequence there is."""

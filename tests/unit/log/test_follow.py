@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from hypothesis import given, settings
@@ -142,3 +143,34 @@ def test_followers_at_different_places_each_get_their_rest(tmp_path: Path) -> No
     assert ahead.taken == list(range(21, 31))
     assert decoded == 22  # twenty changes and two positions records, once
     log.close()
+
+
+class _Quiet:
+    """A log on which nothing comes for a while, then one change, then nothing again."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def reached(self) -> Ordinal:
+        return Ordinal(1)
+
+    def batches(self, after: Checkpoint, *, idle_s: float = 0.0) -> Iterator[LogBatch]:
+        before, behind = Checkpoint({"records/0": 3}), Checkpoint({"records/0": 4}, Ordinal(1))
+        yield from [LogBatch([], before)] * 5
+        yield LogBatch([LogRecord("AccountChangeEvent", "", b"", 1)], behind)
+        yield from [LogBatch([], behind)] * 5
+        self._stop.set()
+        yield LogBatch([], behind)
+
+
+def test_that_it_is_quiet_is_said_once_for_a_stretch_of_quiet() -> None:
+    stop = threading.Event()
+    handed: list[int] = []
+
+    def decode(batch: LogBatch) -> ColumnBatch:
+        handed.append(len(batch.records))
+        return columns(batch)
+
+    log: Any = _Quiet(stop)
+    follow(log, Checkpoint(), decode, [], stop)
+    assert handed == [0, 1, 0]
