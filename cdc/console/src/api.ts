@@ -60,6 +60,7 @@ export async function call(
   body?: unknown,
   signal?: AbortSignal,
   tag?: string,
+  accept?: string,
 ): Promise<Response> {
   let response: Response;
   try {
@@ -69,13 +70,14 @@ export async function call(
       headers: {
         Authorization: `Bearer ${token()}`,
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...(accept === undefined ? {} : { Accept: accept }),
         ...(tag === undefined ? {} : { "If-None-Match": tag }),
       },
       body: body === undefined ? null : JSON.stringify(body),
     });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Problem(0, "No answer", "The recorder does not answer at this address; it may be stopped or starting.");
+    throw new Problem(0, "No answer", "The recorder does not answer at this address: it is stopped, starting, or not reached. This page asks again by itself; `cdc status` in a terminal says more.");
   }
   if (response.ok || (tag !== undefined && response.status === 304)) return response;
   const text = await response.text();

@@ -5,6 +5,13 @@ const short = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 export const count = (n: number): string => whole.format(n);
 export const rate = (n: number): string => (n >= 100 ? whole : short).format(n);
+/** A rate in the unit that gives it a number worth reading. */
+export function pace(perSecond: number): string {
+  if (perSecond >= 1 || perSecond === 0) return `${rate(perSecond)} per second`;
+  if (perSecond * 60 >= 1) return `${rate(perSecond * 60)} per minute`;
+  if (perSecond * 3600 >= 1) return `${rate(perSecond * 3600)} per hour`;
+  return `${rate(perSecond * 86_400)} per day`;
+}
 export const percent = (share: number): string => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
 
@@ -42,4 +49,4 @@ export function bytes(n: number): string {
 }
 
 export const programme = (origin: string, client: string): string =>
-  client || (origin ? origin.replace("com/salesforce/", "") : "automation inside the org");
+  client || (origin ? origin.replace("com/salesforce/", "") : "automation in the org");

@@ -12,7 +12,9 @@ import { Sql } from "./pages/sql";
 import { TimeMachine } from "./pages/time";
 import { Trust } from "./pages/trust";
 import { Undo } from "./pages/undo";
+import { useRole } from "./role";
 import { go, usePlace, type Place } from "./router";
+import { useAnswer } from "./use";
 import "./theme.css";
 
 const PAGES: { at: string; name: string; page: (place: Place) => preact.JSX.Element }[] = [
@@ -55,9 +57,13 @@ function App() {
         document.querySelector<HTMLElement>("main input, main textarea")?.focus();
       }
     };
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    const turned = () => setTheme(applyTheme());
+    scheme.addEventListener("change", turned);
     window.addEventListener("signed-out", out);
     window.addEventListener("keydown", pressed);
     return () => {
+      scheme.removeEventListener("change", turned);
       window.removeEventListener("signed-out", out);
       window.removeEventListener("keydown", pressed);
     };
@@ -76,17 +82,18 @@ function App() {
         </a>
         {PAGES.map((page, n) => (
           <a key={page.at} class="tab" href={`/${page.at}`} aria-current={page === current ? "page" : undefined}>
-            {page.name} <kbd aria-hidden="true">{n + 1}</kbd>
+            {page.name} {page.at === "incidents" ? <OpenCount /> : null} <kbd aria-hidden="true">{n + 1}</kbd>
           </a>
         ))}
         <div class="foot">
+          <YourRole />
           <button
             onClick={() => {
               localStorage.setItem(THEME, other);
               setTheme(applyTheme());
             }}
           >
-            {other === "dark" ? "Dark" : "Light"}
+            {other === "dark" ? "Dark colours" : "Light colours"}
           </button>
           <button
             onClick={() => {
@@ -112,6 +119,18 @@ function App() {
       </main>
     </div>
   );
+}
+
+/** How many incidents are open, on every page. */
+function OpenCount() {
+  const open = useAnswer("incidents", { state: "open", limit: 100 }, 5000).value?.rows.length ?? 0;
+  if (!open) return null;
+  return <span class="open-count" aria-label={`${open} open`}>{open >= 100 ? "99+" : open}</span>;
+}
+
+function YourRole() {
+  const { role } = useRole();
+  return <span class="quiet">{role ? `Signed in as ${role}` : " "}</span>;
 }
 
 adoptToken();

@@ -9,7 +9,8 @@ export interface Asked<T> {
   loading: boolean;
 }
 
-export function useLoad<T>(load: ((signal: AbortSignal) => Promise<T>) | null, key: string, everyMs = 0): Asked<T> {
+/** `turn` asks again at once, and leaves what is there until the answer comes. */
+export function useLoad<T>(load: ((signal: AbortSignal) => Promise<T>) | null, key: string, everyMs = 0, turn = 0): Asked<T> {
   const [state, setState] = useState<Asked<T> & { key: string }>({ loading: true, key });
   useEffect(() => {
     if (!load) {
@@ -18,7 +19,7 @@ export function useLoad<T>(load: ((signal: AbortSignal) => Promise<T>) | null, k
     }
     const abort = new AbortController();
     let timer = 0;
-    const turn = async () => {
+    const look = async () => {
       try {
         const value = await load(abort.signal);
         if (!abort.signal.aborted) setState({ value, loading: false, key });
@@ -29,19 +30,19 @@ export function useLoad<T>(load: ((signal: AbortSignal) => Promise<T>) | null, k
         setState((before) => ({ ...(before.key === key && before.value ? { value: before.value } : {}), problem, loading: false, key }));
       }
       // A page that nobody looks at asks less often.
-      if (everyMs && !abort.signal.aborted) timer = window.setTimeout(turn, document.hidden ? everyMs * 10 : everyMs);
+      if (everyMs && !abort.signal.aborted) timer = window.setTimeout(look, document.hidden ? everyMs * 10 : everyMs);
     };
     setState((before) => (before.key === key ? before : { loading: true, key }));
-    void turn();
+    void look();
     return () => {
       abort.abort();
       window.clearTimeout(timer);
     };
-  }, [key, everyMs]);
+  }, [key, everyMs, turn]);
   return state.key === key ? state : { loading: true };
 }
 
-export function useAnswer(path: string | null, given: Given = {}, everyMs = 0): Asked<Answer> {
+export function useAnswer(path: string | null, given: Given = {}, everyMs = 0, turn = 0): Asked<Answer> {
   const key = path === null ? "" : `${path} ${JSON.stringify(given)}`;
-  return useLoad(path === null ? null : (signal) => ask(path, given, signal), key, everyMs);
+  return useLoad(path === null ? null : (signal) => ask(path, given, signal), key, everyMs, turn);
 }

@@ -113,11 +113,12 @@ def tell_a_little(journal: DuckJournal) -> None:
 
 
 @contextlib.contextmanager
-def standing(folder: Path, *, masked: Sequence[str] = ()) -> Iterator[Standing]:
+def standing(folder: Path, *, masked: Sequence[str] = (), is_bare: bool = False) -> Iterator[Standing]:
     """The door, served from a thread of its own, with a token for each role."""
     definitions = (*answer_sql.definitions(), *recover_sql.definitions())
     with opened(folder, definitions=definitions, on_fields=refresh_entity_views) as journal:
-        tell_a_little(journal)
+        if not is_bare:
+            tell_a_little(journal)
         told: list[LogRecord] = []
 
         def publish(records: Sequence[LogRecord]) -> None:

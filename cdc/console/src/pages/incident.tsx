@@ -1,282 +1,208 @@
-/** One incident: what happened against what is usual, who and what, samples, and what to do. */
+/** One incident: what happened against what is usual, who and what, how far it reaches, and what to do. */
 
 import { useState } from "preact/hooks";
-import { ask, post, rowsOf, type Answer, type Row } from "../api";
-import { count, duration, percent, plural, programme } from "../format";
-import { go, link } from "../router";
-import { useAnswer, useLoad } from "../use";
+import { rowsOf, type Answer, type Row } from "../api";
+import { count, duration, pace, percent, plural, programme } from "../format";
+import { link } from "../router";
+import { useAnswer, type Asked } from "../use";
 import { Bars } from "../parts/bars";
+import { BlastPicture } from "../parts/blast-picture";
+import { IncidentActions } from "../parts/incident-actions";
 import { User, useNames } from "../parts/names";
+import { Sentence } from "../parts/sentence";
 import { Series } from "../parts/series";
-import { Empty, Failed, Shown } from "../parts/states";
+import { Empty, Shown } from "../parts/states";
+import { Strip } from "../parts/strip";
 import { Table, type Column } from "../parts/table";
 import { Value } from "../parts/value";
 import { When } from "../parts/when";
 import { linesOf } from "./now";
 
+const DAY_MS = 86_400_000;
+const USUAL_DAYS = 7;
+
 export function Incident({ id }: { id: string }) {
-  const incident = useAnswer(`incidents/${encodeURIComponent(id)}`, {}, 3000);
-  const alert = useLoad((signal) => findAlert(id, signal), `alert ${id}`, 3000);
-  const blast = useAnswer(`incidents/${encodeURIComponent(id)}/blast`, {}, 10_000);
+  const at = `incidents/${encodeURIComponent(id)}`;
+  const [turn, setTurn] = useState(0);
+  const incident = useAnswer(at, {}, 5000, turn);
+  const detail = (incident.value as (Answer & { detail: Row }) | undefined)?.detail;
+  const asked = useAnswer(`${at}/blast`, {}, 15_000) as Asked<Answer & { blast: Row }>;
+  const alert = (detail?.alert ?? null) as Row | null;
+  const blast = asked.value?.blast;
+  const entity = ((alert?.targets as Row[] | undefined)?.[0]?.entity ?? blast?.fields?.[0]?.entity) as string | undefined;
   return (
     <>
+      <p class="crumbs">
+        <a href="/incidents">Incidents</a> / <code>{id}</code>
+      </p>
       <Shown asked={incident} what="the incident">
-        {(answer) => <Head answer={answer as Answer & { detail: Row }} alert={alert.value ?? null} id={id} />}
+        {(answer) => (
+          <>
+            <Head detail={(answer as Answer & { detail: Row }).detail} alert={alert} blast={blast} />
+            <IncidentActions id={id} detail={(answer as Answer & { detail: Row }).detail} before={/--before (\S+)/.exec(alert?.next ?? "")?.[1] ?? id} entity={entity} changed={() => setTurn((n) => n + 1)} />
+            <Cause sentences={(alert?.setup_before as string[] | null) ?? []} first={alert?.first_change_at} />
+          </>
+        )}
       </Shown>
-      {alert.value && <Burst alert={alert.value} />}
       <section class="card" aria-labelledby="blast">
         <h2 id="blast">Blast radius</h2>
-        <Shown asked={blast} what="the blast radius">
-          {(answer) => <Blast blast={(answer as Answer & { blast: Row }).blast} />}
+        <Shown asked={asked} what="the blast radius">
+          {(answer) => (answer.blast.totals.records ? <Blast blast={answer.blast} alert={alert} /> : <Empty>
+              <strong>No recorded change is meant by it.</strong> <code>cdc incident widen</code> says what else is.
+            </Empty>)}
         </Shown>
       </section>
-      {alert.value && <Samples alert={alert.value} />}
+      {blast && entity && <Burst blast={blast} alert={alert} entity={entity} />}
+      {alert && <Why alert={alert} />}
+      {alert && <Samples alert={alert} />}
+      {incident.value && <Restores answer={incident.value} />}
     </>
   );
 }
 
-async function findAlert(id: string, signal: AbortSignal): Promise<Row | null> {
-  let cursor: string | null = null;
-  do {
-    const answer: Answer = await ask("alerts", { limit: 1000, cursor }, signal);
-    const found = rowsOf(answer).find((row) => row.alert_id === id);
-    if (found) return found;
-    cursor = answer.next;
-  } while (cursor);
-  return null;
-}
-
-function Head({ answer, alert, id }: { answer: Answer & { detail: Row }; alert: Row | null; id: string }) {
-  const detail = answer.detail;
-  const actors: Row[] = alert?.actors ?? [];
-  const names = useNames(actors.map((a) => a.user_id));
+function Head({ detail, alert, blast }: { detail: Row; alert: Row | null; blast: Row | undefined }) {
+  const grown = alert && blast && blast.totals.records > alert.records;
   return (
     <>
-      <p class="quiet">
-        <a href="/incidents">Incidents</a> / <code>{id}</code>
-      </p>
-      <h1>{detail.title}</h1>
-      <p class="lead">
-        {alert && <span class={`badge ${alert.severity}`}>{alert.severity}</span>} <span class="badge">{detail.state}</span>{" "}
+      <h1>
+        <Sentence text={String(detail.title)} plain />
+      </h1>
+      <p class="lead wide">
+        {alert && <span class={`badge ${alert.severity}`}>{alert.severity}</span>} <span class={`badge state-${detail.state}`}>{detail.state}</span>{" "}
         {alert && (
           <>
-            first change <When at={alert.first_change_at} />, last <When at={alert.last_change_at} />, decided <When at={alert.decided_at} />
+            first change <When at={alert.first_change_at} />, told <When at={alert.decided_at} />, {duration((Date.parse(alert.decided_at) - Date.parse(alert.first_change_at)) / 1000)} later
+            {grown ? `; ${count(alert.records)} records by then, ${count(blast.totals.records)} by now` : ""}
+          </>
+        )}
+        {!alert && blast && (
+          <>
+            opened by hand; first change <When at={blast.totals.first_at} />
           </>
         )}
       </p>
-      <Actions id={id} detail={detail} alert={alert} />
-      {alert && (
-        <div class="grid">
-          <section class="card">
-            <h2>Who, and through what</h2>
-            <Bars
-              label="Who changed the records"
-              bars={actors.map((a) => ({
-                name: (
-                  <>
-                    <User id={a.user_id} names={names} /> <span class="quiet">{programme(a.origin, a.client)}</span>
-                  </>
-                ),
-                share: a.share ?? 0,
-              }))}
-            />
-            <h3>Why this stands out</h3>
-            <ul>
-              {(alert.evidence as Row[]).map((e) => (
-                <li key={e.channel}>{e.sentence}</li>
-              ))}
-            </ul>
-            <h3>What is usual</h3>
-            <p>{alert.usual}</p>
-            {alert.setup_before && (
-              <>
-                <h3>Setup changes shortly before</h3>
-                <ul>
-                  {(alert.setup_before as string[]).map((sentence) => (
-                    <li key={sentence}>{sentence}</li>
-                  ))}
-                </ul>
-              </>
-            )}
-            {alert.coverage && <p class="honesty warn">{alert.coverage}</p>}
-          </section>
-          <section class="card">
-            <h2>What it set</h2>
-            {(alert.targets as Row[]).map((t, n) => (
-              <div key={n}>
-                <h3>
-                  {t.entity}
-                  {t.field ? `.${t.field}` : ""} <span class="quiet">in {percent(t.share ?? 1)} of the records</span>
-                </h3>
-                <Bars
-                  label={`Values of ${t.field ?? t.entity}`}
-                  bars={[
-                    ...(t.null_share > 0 ? [{ name: <Value value={null} />, share: t.null_share as number }] : []),
-                    ...((t.top_values ?? []) as Row[]).slice(0, 4).map((v) => ({ name: <Value value={v.value} />, share: v.share as number })),
-                  ]}
-                />
-              </div>
-            ))}
-          </section>
-        </div>
-      )}
-      {answer.rows.length > 0 && (
-        <section class="card">
-          <h2>Restores</h2>
-          <Table
-            label="Restores of this incident"
-            rows={rowsOf(answer)}
-            rowKey={(r) => r.restore_id}
-            columns={answer.columns.map((name) => ({
-              name: name.replaceAll("_", " "),
-              cell: (row: Row) =>
-                name === "restore_id" ? <a href={link(["undo", row.restore_id])}>{row.restore_id}</a> : name.endsWith("_at") ? <When at={row[name]} /> : <Value value={row[name]} />,
-            }))}
-          />
-        </section>
-      )}
     </>
   );
 }
 
-function Actions({ id, detail, alert }: { id: string; detail: Row; alert: Row | null }) {
-  const [problem, setProblem] = useState<{ title: string; detail: string } | null>(null);
-  const [note, setNote] = useState("");
-  const act = async (path: string, body: Row, then?: (answer: Row) => void) => {
-    setProblem(null);
-    try {
-      const answer = await post<Row>(path, body);
-      then?.(answer);
-    } catch (error) {
-      const failed = error as { title?: string; message: string };
-      setProblem({ title: failed.title ?? "Not done", detail: failed.message });
-    }
-  };
-  const before = alert ? (/--before (\S+)/.exec(alert.next ?? "")?.[1] ?? id) : id;
-  const entity = (alert?.targets as Row[] | undefined)?.[0]?.entity;
+function Cause({ sentences, first }: { sentences: string[]; first: string | undefined }) {
+  if (!sentences.length || !first) return null;
+  const from = new Date(Date.parse(first) - 3_600_000).toISOString();
+  const [likely, ...others] = sentences;
   return (
-    <div class="card no-print">
-      <div class="row" style={{ margin: 0 }}>
-        <button class="main" onClick={() => go(link(["undo"], { incident: id }))}>
-          Undo it…
-        </button>
-        {entity && (
-          <a class="badge" href={link(["time", entity], { before })}>
-            The state before
-          </a>
-        )}
-        <label style={{ flex: 1 }}>
-          Note
-          <input value={note} placeholder="What was found, for those who read this later" onInput={(e) => setNote(e.currentTarget.value)} />
-        </label>
-        <button disabled={detail.contained_at !== null} onClick={() => void act(`incidents/${id}/contain`, { note })}>
-          {detail.contained_at ? "Its cause was stopped" : "Its cause is stopped"}
-        </button>
-        <button disabled={detail.state === "closed"} onClick={() => void act(`incidents/${id}/close`, { note })}>
-          Close
-        </button>
-        {alert && <KnownJob id={id} act={act} acknowledged={detail.state === "acknowledged"} />}
-      </div>
-      {problem && <Failed problem={problem} />}
-    </div>
-  );
-}
-
-/** Acknowledging teaches the detector; what that will silence is shown before it is done. */
-function KnownJob({ id, act, acknowledged }: { id: string; act: (path: string, body: Row, then?: (a: Row) => void) => Promise<void>; acknowledged: boolean }) {
-  const [preview, setPreview] = useState<string[] | null>(null);
-  if (acknowledged) return <button onClick={() => void act(`incidents/${id}/unacknowledge`, {})}>Withdraw the acknowledgement</button>;
-  if (preview === null) {
-    return (
-      <button onClick={() => void act(`incidents/${id}/acknowledge`, { preview: true }, (a) => setPreview((a.silences as string[] | undefined) ?? []))}>
-        A known job…
-      </button>
-    );
-  }
-  return (
-    <div class="honesty warn" role="dialog" aria-label="Silence as a known job">
-      <strong>Will not be told again:</strong>
-      {preview.map((sentence) => (
-        <span key={sentence}>{sentence}</span>
-      ))}
-      <button class="main" onClick={() => void act(`incidents/${id}/acknowledge`, {}, () => setPreview(null))}>
-        Acknowledge
-      </button>
-      <button onClick={() => setPreview(null)}>Leave it</button>
-    </div>
-  );
-}
-
-function Burst({ alert }: { alert: Row }) {
-  const entity = (alert.targets as Row[])[0]?.entity;
-  const first = Date.parse(alert.first_change_at);
-  const last = Date.parse(alert.last_change_at);
-  const until = new Date(last + 5 * 60_000).toISOString();
-  const minutes = Math.min(24 * 60, Math.ceil((last - first) / 60_000) + 25);
-  const rates = useAnswer("rates", { minutes, by: "user", entity, until }, 5000);
-  return (
-    <section class="card" aria-labelledby="burst">
-      <h2 id="burst">
-        The burst: {plural(alert.records, "record")}, {plural(alert.changes, "change")} in {duration((last - first) / 1000)}
-      </h2>
-      <Shown asked={rates} what="the burst">
-        {(answer) => {
-          const { seconds, lines } = linesOf(answer);
-          if (!lines.length) return <Empty>No change of {entity} in this span is recorded.</Empty>;
-          return <Series seconds={seconds} lines={lines} unit={`Changes of ${entity} per second, by user`} mark={[first / 1000, Math.max(last, first + 1000) / 1000]} />;
-        }}
-      </Shown>
+    <section class="notice cause" aria-label="Likely cause">
+      <p>
+        <Sentence text={String(likely)} />{" "}
+        <a href={link(["setup"], { view: "changed", from, to: first })}>What it changed, line by line</a>
+      </p>
+      {others.length > 0 && (
+        <details>
+          <summary>{plural(others.length, "other change")} of the set-up in the hour before</summary>
+          <ul>
+            {others.map((sentence) => (
+              <li key={sentence}>
+                <Sentence text={sentence} />
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
     </section>
   );
 }
 
-function Blast({ blast }: { blast: Row }) {
-  const totals = blast.totals as Row;
+/** A field, with its entity where several are meant. */
+function named(one: Row, all: Row[]): string {
+  const what = one.field ?? String(one.kind).toLowerCase();
+  return all.every((other) => other.entity === one.entity) ? what : `${one.entity}${one.field ? "." : " "}${what}`;
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+/** The statement whose rows a number counts. */
+function behind(blast: Row, entity: string, field: string | null): string {
+  const { first_seq: first, last_seq: last, users } = blast.totals as Row;
+  const who = ((users ?? []) as (string | null)[]).filter(Boolean).slice(0, 50) as string[];
+  const parts = [`entity = ${quoted(entity)}`, `seq BETWEEN ${first} AND ${last}`];
+  if (who.length) parts.push(`user_id IN (${who.map(quoted).join(", ")})`);
+  if (field) parts.push(`list_contains(changed_fields, ${quoted(field)})`);
+  return link(["sql"], { q: `SELECT seq, committed_at, record_id, kind, user_id, client, changed_fields\nFROM changes\nWHERE ${parts.join("\n  AND ")}\nORDER BY seq` });
+}
+
+function Blast({ blast, alert }: { blast: Row; alert: Row | null }) {
+  const users = ((blast.totals.users ?? []) as (string | null)[]).slice(0, 20);
+  const owners = (blast.groups as Row[]).filter((g) => g.field === "OwnerId");
+  const names = useNames([...users, ...((alert?.actors as Row[] | undefined) ?? []).map((a) => a.user_id), ...owners.map((g) => g.value)]);
   const fields = blast.fields as Row[];
   const most = Math.max(...fields.map((f) => Number(f.records)), 1);
+  const totals = blast.totals as Row;
+  const seconds = (Date.parse(totals.last_at) - Date.parse(totals.first_at)) / 1000;
+  const rowsBehind = (entity: string, field: string | null) => behind(blast, entity, field);
   return (
     <>
-      <div class="tiles">
-        <div class="tile">
-          <b>{count(totals.records)}</b>
-          <span>records in {plural(totals.entities, "entity", "entities")}</span>
-        </div>
-        <div class="tile">
-          <b>{count(totals.changes)}</b>
-          <span>changes in {plural(totals.transactions, "transaction")}</span>
-        </div>
+      <div class="figures">
+        <Figure value={count(totals.records)} text={Number(totals.records) === 1 ? "record" : "records"} href={fields[0] ? rowsBehind(fields[0].entity, null) : undefined} />
+        <Figure value={count(totals.changes)} text={Number(totals.changes) === 1 ? "change" : "changes"} />
+        <Figure value={count(totals.transactions)} text={Number(totals.transactions) === 1 ? "transaction" : "transactions"} />
+        <Figure value={duration(seconds)} text="from first to last" />
         {(blast.money as Row[]).slice(0, 2).map((m) => (
-          <div class="tile" key={`${m.entity}.${m.field}`}>
-            <b>
-              {count(m.before)} → {count(m.after)}
-            </b>
-            <span>
-              {m.entity}.{m.field}, total of {plural(m.records, "record")}
-            </span>
-          </div>
+          <Figure key={`${m.entity} ${m.field}`} value={count(m.after - m.before)} text={`${m.entity}.${m.field}: ${count(m.before)} before, ${count(m.after)} after`} bad />
         ))}
       </div>
-      <div class="grid">
+      <BlastPicture blast={blast} alert={alert} names={names} rowsBehind={rowsBehind} />
+      <div class="columns">
         <div>
-          <h3>Fields</h3>
+          <h3>Fields, by records</h3>
           <Bars
             label="Records by field"
-            bars={fields.slice(0, 14).map((f) => ({ name: `${f.entity}${f.field ? `.${f.field}` : ` ${f.kind}`}`, share: Number(f.records) / most, text: count(f.records) }))}
+            bars={fields.slice(0, 40).map((f) => ({
+              name: <a href={rowsBehind(f.entity, f.field)}>{named(f, fields)}</a>,
+              share: Number(f.records) / most,
+              text: count(f.records),
+            }))}
           />
+          {owners.length > 0 && (
+            <>
+              <h3>Whose they are</h3>
+              <ul>
+                {owners.slice(0, 8).map((g) => (
+                  <li key={`${g.entity} ${g.value}`}>
+                    <User id={g.value} names={names} />: {plural(g.records, `${g.entity} record`)}
+                  </li>
+                ))}
+                {owners.length > 8 && <li class="quiet">and {count(owners.length - 8)} owners more</li>}
+              </ul>
+            </>
+          )}
         </div>
         <div>
-          <Rows title="Children and lookups reached" rows={blast.reached} text={(r) => `${r.entity}.${r.field}: ${plural(r.records, "record")} point to ${count(r.of_records)} of them`} />
-          <Rows title="Later changes by others on the same records" rows={blast.later} text={(r) => `${r.entity}: ${plural(r.records, "record")}, ${plural(r.changes, "change")} by ${plural(r.users, "user")}; ${count(r.records_same_field)} touch the same field`} />
-          <Rows title="In the same transactions" rows={blast.beside} text={(r) => `${r.entity} ${r.kind}: ${plural(r.records, "record")}`} />
-          <Rows title="Linked" rows={blast.linked} text={(r) => `${r.what}: ${r.title}`} />
-          <Rows title="Owners and record types" rows={(blast.groups as Row[]).slice(0, 8)} text={(r) => `${r.entity}.${r.field} ${r.value}: ${plural(r.records, "record")}`} />
+          <List title="Point to the changed records" rows={blast.reached} text={(r) => `${r.entity}.${r.field}: ${plural(r.records, "record")} point to ${count(r.of_records)} of them`} />
+          <List title="Changed again later by others" rows={blast.later} text={(r) => `${r.entity}: ${plural(r.records, "record")}, ${plural(r.changes, "change")} by ${plural(r.users, "user")}; ${count(r.records_same_field)} in the same field`} />
+          <List title="Also in these transactions, and not meant" rows={blast.beside} text={(r) => `${r.entity} ${String(r.kind).toLowerCase()}: ${plural(r.records, "record")}`} />
+          <Linked rows={blast.linked} />
         </div>
       </div>
+      <p class="quiet meant">
+        {(blast.meant as string[]).map((sentence) => (
+          <span key={sentence}>
+            <Sentence text={sentence} />{" "}
+          </span>
+        ))}
+      </p>
     </>
   );
 }
 
-function Rows({ title, rows, text }: { title: string; rows: Row[]; text: (row: Row) => string }) {
+function Figure({ value, text, bad = false, href }: { value: string; text: string; bad?: boolean; href?: string | undefined }) {
+  return (
+    <div class={bad ? "figure bad" : "figure"}>
+      <b>{href ? <a href={href}>{value}</a> : value}</b>
+      <span>{text}</span>
+    </div>
+  );
+}
+
+function List({ title, rows, text }: { title: string; rows: Row[]; text: (row: Row) => string }) {
   if (!rows.length) return null;
   return (
     <>
@@ -288,6 +214,132 @@ function Rows({ title, rows, text }: { title: string; rows: Row[]; text: (row: R
       </ul>
     </>
   );
+}
+
+function Linked({ rows }: { rows: Row[] }) {
+  const alerts = rows.filter((row) => row.what === "alert");
+  if (!alerts.length) return null;
+  return (
+    <>
+      <h3>Linked episodes</h3>
+      <ul>
+        {alerts.map((row) => (
+          <li key={row.id}>
+            <a href={link(["incidents", row.id])}>
+              <Sentence text={String(row.title)} plain />
+            </a>{" "}
+            <span class="quiet">
+              <When at={row.at} />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+/** The burst in the minutes around it, with what was usual for this entity before as a line across. */
+function Burst({ blast, alert, entity }: { blast: Row; alert: Row | null; entity: string }) {
+  const first = Date.parse(blast.totals.first_at);
+  const last = Math.max(Date.parse(blast.totals.last_at), first + 1000);
+  const lasted = last - first;
+  const after = Math.max(60_000, lasted / 2);
+  const minutes = Math.min(10_000, Math.ceil((lasted + after + Math.max(240_000, lasted)) / 60_000));
+  const rates = useAnswer("rates", { minutes, by: "user", entity, until: new Date(last + after).toISOString() }, 10_000);
+  const before = useAnswer("rates", { minutes: USUAL_DAYS * 24 * 60, by: "entity", entity, until: new Date(first - 1000).toISOString() });
+  const coverage = useAnswer("coverage", { entity }, 30_000);
+  const usual = usualOf(before.value);
+  const names = useNames((rates.value ? rowsOf(rates.value) : []).map((row) => row.name));
+  return (
+    <section class="card" aria-labelledby="burst">
+      <h2 id="burst">The burst against what is usual</h2>
+      <Shown asked={rates} what="the burst">
+        {(answer) => {
+          const { seconds, lines } = linesOf(answer);
+          if (!lines.length) return <Empty>No change of {entity} in this span is recorded.</Empty>;
+          const named = lines.map((line) => ({ ...line, name: names.get(line.name) ?? line.name }));
+          return <Series seconds={seconds} lines={named} unit={`Changes of ${entity} per second, by user`} mark={[first / 1000, last / 1000]} usual={usual} />;
+        }}
+      </Shown>
+      <p class="quiet">
+        Changes of {entity} per second, by user.{" "}
+        {alert?.usual && (
+          <>
+            What is usual: <Sentence text={String(alert.usual)} />.
+          </>
+        )}
+      </p>
+      {alert?.coverage && (
+        <p class="notice warn">
+          <Sentence text={String(alert.coverage)} />
+        </p>
+      )}
+      <h3>Is everything around it known?</h3>
+      <Shown asked={coverage} what="coverage">
+        {(answer) => <Strip rows={rowsOf(answer)} from={first - DAY_MS} now={Math.max(last + after, first + 3_600_000)} mark={[first, last]} />}
+      </Shown>
+    </section>
+  );
+}
+
+function usualOf(answer: Answer | undefined): { value: number; text: string } | undefined {
+  const rows = answer ? rowsOf(answer).filter((row) => row.name !== null) : [];
+  const first = rows[0];
+  if (!first) return undefined;
+  const bucket = Number(first.bucket_ms) / 1000;
+  const busiest = Math.max(...rows.map((row) => Number(row.changes))) / bucket;
+  const mean = rows.reduce((sum, row) => sum + Number(row.changes), 0) / (USUAL_DAYS * 86_400);
+  return { value: busiest, text: `the busiest ${duration(bucket)} of the ${USUAL_DAYS} days before: ${pace(busiest)} (mean ${pace(mean)})` };
+}
+
+function Why({ alert }: { alert: Row }) {
+  const actors: Row[] = alert.actors ?? [];
+  const names = useNames(actors.map((a) => a.user_id));
+  return (
+    <div class="grid">
+      <section class="card" aria-labelledby="who">
+        <h2 id="who">Who, and why it stands out</h2>
+        <Bars
+          label="Who changed the records"
+          bars={actors.map((a) => ({
+            name: (
+              <>
+                <User id={a.user_id} names={names} /> <span class="quiet">{programme(a.origin, a.client)}</span>
+              </>
+            ),
+            share: a.share ?? 0,
+          }))}
+        />
+        <ul class="evidence">
+          {(alert.evidence as Row[]).map((e) => (
+            <li key={e.channel}>
+              <Sentence text={String(e.sentence)} />
+            </li>
+          ))}
+        </ul>
+      </section>
+      <section class="card" aria-labelledby="set">
+        <h2 id="set">What it set</h2>
+        {(alert.targets as Row[]).map((t, n) => (
+          <div key={n}>
+            <h3>
+              {t.entity}
+              {t.field ? `.${t.field}` : ""} <span class="quiet">in {percent(t.share ?? 1)} of the records</span>
+            </h3>
+            <Bars label={`Values of ${t.field ?? t.entity}`} bars={valuesOf(t)} />
+          </div>
+        ))}
+      </section>
+    </div>
+  );
+}
+
+function valuesOf(target: Row) {
+  const values = ((target.top_values ?? []) as Row[]).filter((v) => v.value !== null).slice(0, 4);
+  return [
+    ...(target.null_share > 0 ? [{ name: <Value value={null} />, share: target.null_share as number }] : []),
+    ...values.map((v) => ({ name: <Value value={v.value} />, share: v.share as number })),
+  ];
 }
 
 function Samples({ alert }: { alert: Row }) {
@@ -302,8 +354,26 @@ function Samples({ alert }: { alert: Row }) {
   if (!rows.length) return null;
   return (
     <section class="card" aria-labelledby="samples">
-      <h2 id="samples">Some of the records</h2>
+      <h2 id="samples">Some of the records, before and after</h2>
       <Table label="Samples" columns={columns} rows={rows} rowKey={(r, n) => `${r.record_id} ${r.field} ${n}`} />
+    </section>
+  );
+}
+
+function Restores({ answer }: { answer: Answer }) {
+  if (!answer.rows.length) return null;
+  const columns: Column<Row>[] = [
+    { name: "Restore", cell: (r) => <a href={link(["undo", r.restore_id])}>{r.restore_id}</a> },
+    { name: "State", cell: (r) => <span class={`badge state-${r.state}`}>{r.state}</span> },
+    { name: "Records", right: true, cell: (r) => count(Number(r.records ?? 0)) },
+    { name: "Planned", cell: (r) => <When at={r.planned_at} /> },
+    { name: "Finished", cell: (r) => <When at={r.finished_at} /> },
+    { name: "Asked for by", cell: (r) => r.requested_by ?? "" },
+  ];
+  return (
+    <section class="card" aria-labelledby="restores">
+      <h2 id="restores">Restores</h2>
+      <Table label="Restores of this incident" rows={rowsOf(answer)} rowKey={(r) => r.restore_id} columns={columns} />
     </section>
   );
 }

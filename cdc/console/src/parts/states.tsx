@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import type { Answer } from "../api";
 import type { Asked } from "../use";
+import { Sentence } from "./sentence";
 import { When } from "./when";
 
 export function Loading({ what }: { what: string }) {
@@ -17,10 +18,20 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <div class="state">{children}</div>;
 }
 
-export function Failed({ problem }: { problem: { title: string; detail: string } }) {
+/** As a sentence begins and ends. */
+const whole = (text: string): string => (text ? `${text[0]?.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}` : "");
+
+/** What to do about an answer of this kind, where its own sentence does not say. */
+const TODO: Record<number, string> = {
+  403: "Sign out and enter a token with more rights, or ask somebody who has one.",
+  500: "`cdc doctor` looks at all parts of the recorder.",
+};
+
+export function Failed({ problem, stale = false }: { problem: { title: string; detail: string; status?: number }; stale?: boolean }) {
+  const todo = TODO[problem.status ?? -1];
   return (
-    <div class="state bad" role="alert">
-      <strong>{problem.title}.</strong> {problem.detail}
+    <div class={stale ? "notice warn" : "state bad"} role="alert">
+      <strong>{stale ? "Not refreshed: what stands below is older." : `${problem.title}.`}</strong> <Sentence text={`${whole(problem.detail)} ${todo ?? ""}`} />
     </div>
   );
 }
@@ -32,7 +43,7 @@ export function Shown<T>({ asked, what, children }: { asked: Asked<T>; what: str
   }
   return (
     <>
-      {asked.problem && <Failed problem={asked.problem} />}
+      {asked.problem && <Failed problem={asked.problem} stale />}
       {children(asked.value)}
     </>
   );
@@ -49,11 +60,13 @@ export function Honesty({ answer }: { answer: Answer }) {
         </span>
       )}
       {answer.reasons.map((reason) => (
-        <span key={reason}>{reason}</span>
+        <span key={reason}>
+          <Sentence text={reason} />
+        </span>
       ))}
       {answer.notes.map((note) => (
         <span key={note} class="quiet">
-          {note}
+          <Sentence text={note} />
         </span>
       ))}
     </div>

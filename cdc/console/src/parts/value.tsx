@@ -6,7 +6,7 @@ export function Value({ value, known = true }: { value: unknown; known?: boolean
   const text = typeof value === "string" ? value : JSON.stringify(value);
   if (text === "") return <span class="null">empty text</span>;
   return (
-    <span class="value" title={text.length > 80 ? text : undefined}>
+    <span class="value" title={text.length > 40 ? text : undefined}>
       {text}
     </span>
   );
