@@ -338,7 +338,9 @@ class Judge:
             for incident in self.incidents.open.values()
             if any((t["entity"], t["field"]) == (risen.cell.entity, name) for t in incident.targets[:2])
         ]
-        if any(incident.severity == Severity.PAGE for incident in naming):
+        cell, value = risen.cell, risen.sum.value
+        same = {(cell.entity, cell.kind, cell.field, said) for said in (value, TO_AND_FRO)}
+        if any(i.severity == Severity.PAGE and not same.isdisjoint(i.marks) for i in naming):
             risen.sum.told = 1
         return bool(naming or risen.sum.told)
 

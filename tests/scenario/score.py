@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from tests.scenario.blocks import DAY, HOUR, WEEK
 from tests.scenario.incidents import HARD, Label
-from tests.scenario.stream import Stream
+from tests.scenario.stream import Spec
 
 Versions = list[dict[str, Any]]
 AFTER_MS = {"drip": 3 * DAY, "companion field": DAY, "many users": DAY}
@@ -54,6 +54,22 @@ class Outcome:
     changes: int = 0
     seconds: float = 0.0
     state_bytes: int = 0
+
+
+class Labelled(Protocol):
+    """A stream of which it is known what is wrong in it; `labels` is complete once all tables were taken."""
+
+    spec: Spec
+    weeks: int
+    learning: int
+
+    @property
+    def labels(self) -> list[Label]: ...
+
+    @property
+    def judged_from(self) -> int: ...
+
+    def tables(self) -> Iterator[pa.Table]: ...
 
 
 class Truth:
@@ -107,7 +123,7 @@ class _Rows:
         return len({rec for t, rec in zip(self.transaction, self.record, strict=True) if t in begun})
 
 
-def score(stream: Stream, truth: Truth, versions: Versions) -> Outcome:
+def score(stream: Labelled, truth: Truth, versions: Versions) -> Outcome:
     """Every page is of an incident, or false."""
     rows = truth.of()
     labels = {label.number: label for label in stream.labels}
@@ -297,7 +313,7 @@ def noise_of(outcomes: list[Outcome]) -> Noise:
 Take = Callable[[pa.Table], Versions]
 
 
-def run(stream: Stream, take: Take) -> tuple[Truth, Versions]:
+def run(stream: Labelled, take: Take) -> tuple[Truth, Versions]:
     truth, versions = Truth(), []
     for table in stream.tables():
         truth.see(table)
@@ -308,6 +324,7 @@ def run(stream: Stream, take: Take) -> tuple[Truth, Versions]:
 __all__ = [
     "WEEK",
     "Found",
+    "Labelled",
     "Noise",
     "Outcome",
     "Row",

@@ -9,15 +9,18 @@ import argparse
 import html
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+
 from cdc.detect.detector import Detector, Options
 from cdc.detect.recorded import batch_of
+from tests.scenario.disguises import DISGUISES, Disguised
 from tests.scenario.rivals import BOUNDS, Rival
-from tests.scenario.score import Noise, Outcome, Row, Versions, interval, noise_of, rows_of, run, score
+from tests.scenario.score import Noise, Outcome, Row, Truth, Versions, interval, noise_of, rows_of, score
 from tests.scenario.stream import Spec, Stream, parameters, parts
 
 OURS = "ours"
@@ -37,34 +40,71 @@ HEAD = (
 )
 
 
-def outcome_of(spec: Spec, method: str = OURS) -> Outcome:
-    """One stream judged by one method: `ours`, `ours without D4`, or a rival's name."""
-    stream = Stream(spec)
-    if method in BOUNDS:
-        rival = Rival(method, *BOUNDS[method])
-        truth, versions = run(stream, rival.take)
-        return score(stream, truth, versions)
-    without = frozenset({method.removeprefix("ours without ")} - {OURS})
-    detector, spent = Detector("acme", Options(without=without)), 0.0
-
-    def take(table: object) -> Versions:
-        nonlocal spent
-        began = time.process_time()
-        versions = detector.take(batch_of(table, 0, "stream"))
-        spent += time.process_time() - began
-        return versions
-
-    truth, versions = run(stream, take)
-    found = score(stream, truth, versions)
-    found.seconds, found.state_bytes = spent, len(detector.state())
+def outcomes_of(spec: Spec, methods: Sequence[str] = (OURS,), disguise: str = "") -> dict[str, Outcome]:
+    """One stream judged by each method: `ours`, `ours without D4`, or a rival's name. It is made once."""
+    made = Stream(spec)
+    stream = Disguised(made, DISGUISES[disguise]) if disguise else made
+    truth, judges = Truth(), [_judge_of(method) for method in methods]
+    for table in stream.tables():
+        truth.see(table)
+        plain = table.drop_columns(["label"])
+        for judge in judges:
+            judge.take(plain)
+    found = {}
+    for method, judge in zip(methods, judges, strict=True):
+        outcome = found[method] = score(stream, truth, judge.versions)
+        outcome.seconds, outcome.state_bytes = judge.seconds, judge.state_bytes()
     return found
 
 
-def outcomes(specs: list[Spec], method: str = OURS, processes: int = 2) -> list[Outcome]:
+class _Ours:
+    """The detector, with one channel taken out or none; counts the time it takes by itself."""
+
+    def __init__(self, method: str) -> None:
+        without = frozenset({method.removeprefix("ours without ")} - {OURS})
+        self._detector = Detector("acme", Options(without=without))
+        self.versions: Versions = []
+        self.seconds = 0.0
+
+    def take(self, table: pa.Table) -> None:
+        began = time.process_time()
+        self.versions += self._detector.take(batch_of(table, 0, "stream"))
+        self.seconds += time.process_time() - began
+
+    def state_bytes(self) -> int:
+        return len(self._detector.state())
+
+
+class _Other:
+    """A rival."""
+
+    def __init__(self, method: str) -> None:
+        self._rival = Rival(method, *BOUNDS[method])
+        self.versions: Versions = []
+        self.seconds = 0.0
+
+    def take(self, table: pa.Table) -> None:
+        self.versions += self._rival.take(table)
+
+    def state_bytes(self) -> int:
+        return 0
+
+
+def _judge_of(method: str) -> _Ours | _Other:
+    return _Other(method) if method in BOUNDS else _Ours(method)
+
+
+def outcomes(
+    specs: list[Spec], methods: Sequence[str] = (OURS,), processes: int = 2, disguise: str = ""
+) -> dict[str, list[Outcome]]:
+    """By method, the outcome of each stream."""
+    judge = partial(outcomes_of, methods=methods, disguise=disguise)
     if processes == 1:
-        return [outcome_of(spec, method) for spec in specs]
-    with ProcessPoolExecutor(processes) as pool:
-        return list(pool.map(partial(outcome_of, method=method), specs))
+        found = [judge(spec) for spec in specs]
+    else:
+        with ProcessPoolExecutor(processes) as pool:
+            found = list(pool.map(judge, specs))
+    return {method: [one[method] for one in found] for method in methods}
 
 
 def specs_of(orgs: Iterable[str], seeds: Iterable[int], only: Iterable[int] | None = None) -> list[Spec]:
@@ -134,10 +174,13 @@ def compared(name: str, found: list[Outcome]) -> list[str]:
 
 
 def report(
-    specs: list[Spec], *, rivals: bool, ablation: bool, processes: int, say: bool = True
+    specs: list[Spec], *, rivals: bool, ablation: bool, processes: int, disguise: str = "", say: bool = True
 ) -> list[tuple[str, str]]:
     """Sections of title and text."""
-    ours = outcomes(specs, processes=processes)
+    others = list(BOUNDS) if rivals else []
+    without = [f"ours without {channel}" for channel in CHANNELS] if ablation else []
+    found = outcomes(specs, [OURS, *others, *without], processes, disguise)
+    ours = found[OURS]
     changes, seconds = sum(o.changes for o in ours), sum(o.seconds for o in ours)
     facts = [
         *noise_lines(noise_of(ours)),
@@ -145,15 +188,13 @@ def report(
         f"largest state: {max(o.state_bytes for o in ours) / 1e6:.1f} MB",
     ]
     sections = [("Per archetype", table([cells(row) for row in rows_of(ours)]) + "\n\n" + "\n".join(facts))]
-    lines = [compared(OURS, ours)]
-    if rivals:
-        lines += [compared(name, outcomes(specs, name, processes)) for name in BOUNDS]
-        sections.append(("Beside other methods, same streams", table(lines, COMPARED)))
-    if ablation:
-        without = [
-            compared(f"without {c}", outcomes(specs, f"ours without {c}", processes)) for c in CHANNELS
-        ]
-        sections.append(("Without each channel", table([compared(OURS, ours), *without], COMPARED)))
+    for title, methods in (
+        ("Beside other methods, same streams", others),
+        ("Without each channel", without),
+    ):
+        if methods:
+            lines = [compared(method, found[method]) for method in (OURS, *methods)]
+            sections.append((title, table(lines, COMPARED)))
     if say:
         for title, text in sections:
             sys.stdout.write(f"{title}\n\n{text}\n\n")
@@ -186,6 +227,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--parts", default="", help="numbers with commas; none: all")
     parser.add_argument("--rivals", action="store_true")
     parser.add_argument("--ablation", action="store_true")
+    parser.add_argument(
+        "--disguise", default="", choices=["", *DISGUISES], help="the streams in other clothes"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--html", default="")
     given = parser.parse_args(arguments)
@@ -193,7 +237,13 @@ def main(arguments: list[str] | None = None) -> None:
     seeds = named.get(given.seeds) or [int(seed) for seed in given.seeds.split(",")]
     only = [int(part) for part in given.parts.split(",")] if given.parts else None
     specs = specs_of(given.orgs.split(","), seeds, only)
-    sections = report(specs, rivals=given.rivals, ablation=given.ablation, processes=given.processes)
+    sections = report(
+        specs,
+        rivals=given.rivals,
+        ablation=given.ablation,
+        processes=given.processes,
+        disguise=given.disguise,
+    )
     if given.html:
         Path(given.html).write_text(page(sections), encoding="utf-8")
 

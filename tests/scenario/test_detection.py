@@ -20,7 +20,7 @@ from cdc.detect.recorded import batch_of
 from tests.scenario.histories import BEGIN, LEARNING, WEEK, Histories
 from tests.scenario.score import Outcome, Truth, noise_of, rows_of, run, score
 from tests.scenario.stream import Spec, Stream, parameters
-from tests.scenario.suite import outcomes, specs_of
+from tests.scenario.suite import OURS, outcomes, specs_of
 
 GOLDEN = Path(__file__).parent / "golden"
 ARCHETYPES = (
@@ -111,7 +111,7 @@ def test_rightful_bulk_work_in_an_edit_history_pages_nobody_and_what_is_wrong_do
 
 @pytest.mark.skipif(not FULL, reason="the long form, with CDC_TEST_SCENARIOS=full")
 def test_the_goals_hold_on_a_reported_seed() -> None:
-    found = outcomes(specs_of(["small"], parameters()["reported_seeds"][:1]))
+    found = outcomes(specs_of(["small"], parameters()["reported_seeds"][:1]))[OURS]
     rows = {row.name: row for row in rows_of(found)}
     assert noise_of(found).pages <= 1
     assert noise_of(found).digests <= 5

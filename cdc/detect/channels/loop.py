@@ -24,6 +24,10 @@ FLIPPED_WEIGHT = 2.5
 """Values that go to and fro, time and again, on the same records: no person works like that."""
 
 FLIPPED_HABIT = 10
+FLIPPED_DAYS = 2
+"""On so many earlier days must values have gone to and fro to be a habit: what begins today is not excused by its
+own first hours."""
+
 REMEMBERED = 6
 EPISODES_MIN = 3
 KEYS_MAX = 4096
@@ -36,13 +40,15 @@ class Loop:
 
     def __init__(self) -> None:
         self._usual: dict[Key, list[tuple[int, int]]] = {}
-        self._flips: dict[Key, list[int]] = {}
+        self._flips: dict[Key, list[tuple[int, int]]] = {}  # day, values that went to and fro
 
     def learn(self, facts: Facts) -> None:
         flipped = max((f.flipped for f in facts.fields), default=0)
         if flipped >= FLIPPED_HABIT:
-            before = self._flips.pop(facts.key, [])
-            self._flips[facts.key] = [*before[-(REMEMBERED - 1) :], flipped]
+            before = list(self._flips.pop(facts.key, []))
+            if before and before[-1][0] == facts.day:
+                flipped = max(flipped, before.pop()[1])
+            self._flips[facts.key] = [*before[-(REMEMBERED - 1) :], (facts.day, flipped)]
             if len(self._flips) > KEYS_MAX:
                 self._flips.pop(next(iter(self._flips)))
         if facts.looped < LOOPED_MIN:
@@ -59,8 +65,8 @@ class Loop:
         field = max(facts.fields, key=lambda f: (f.flipped, -f.code), default=None)
         if field is None or field.flipped < max(LOOPED_MIN, FLIPPED_SHARE * field.writes):
             return None
-        usual = self._flips.get(facts.key, [])
-        if usual and field.flipped <= HABITUAL * max(usual):
+        usual = [most for day, most in self._flips.get(facts.key, []) if day < facts.day]
+        if len(usual) >= FLIPPED_DAYS and field.flipped <= HABITUAL * max(usual):
             return None
         return Weight(FLIPPED_WEIGHT, (field.name, field.flipped))
 
@@ -98,7 +104,7 @@ class Loop:
     def restore(self, state: Any) -> None:
         usual, flips = state
         self._usual = {Key(*key): [(looped, repeats) for looped, repeats in kept] for key, kept in usual}
-        self._flips = {Key(*key): list(kept) for key, kept in flips}
+        self._flips = {Key(*key): [(day, most) for day, most in kept] for key, kept in flips}
 
 
 def _repeats(facts: Facts) -> int:
