@@ -94,7 +94,8 @@ def _migrate(connection: Any, org: str, path: str) -> None:
         raise JournalTooNew(
             f"the journal is of version {version} and this program knows up to {newest}",
             where=path,
-            do="run the newer version of this program",
+            do="run the newer version of this program, or set journal.path to a `cdc snapshot` taken before the upgrade: "
+            "the log feeds it what came since",
         )
     for number, text in migrations():
         if number <= version:

@@ -40,9 +40,9 @@ def read_batches(
             while rows:
                 missing, behind = _hole(rows[0], ordinal)
                 ordinal = behind
-                records, ordinal = _run(rows, ordinal)
-                offset = rows[len(records) - 1][11] + 1
-                rows = rows[len(records) :]
+                records, read, ordinal = _run(rows, ordinal)
+                offset = rows[read - 1][11] + 1
+                rows = rows[read:]
                 yield LogBatch(records, _checkpoint(offset, ordinal), missing)
     finally:
         connection.close()
@@ -80,18 +80,26 @@ def _hole(row: Any, ordinal: int) -> tuple[tuple[Ordinal, Ordinal] | None, int]:
     return (Ordinal(ordinal + 1), Ordinal(before)), before
 
 
-def _run(rows: list[Any], ordinal: int) -> tuple[list[LogRecord], int]:
-    """Records up to the next hole, and the last ordinal among them."""
+def _run(rows: list[Any], ordinal: int) -> tuple[list[LogRecord], int, int]:
+    """Records up to the next hole, how many rows that were, and the last ordinal among them.
+
+    Changes that were taken before are passed over: whoever begins at an ordinal without a place reads from the start.
+    """
     records: list[LogRecord] = []
+    read = 0
     for row in rows:
         if row[0] not in CONTROL_TOPICS:
-            if row[3] != ordinal + 1:
+            if row[3] > ordinal + 1:
                 break
+            if row[3] <= ordinal:
+                read += 1
+                continue
             ordinal += 1
         elif row[3] > ordinal:
             break
         records.append(_new(LogRecord, row[:11]))
-    return records, ordinal
+        read += 1
+    return records, read, ordinal
 
 
 def _record(row: Any) -> LogRecord:

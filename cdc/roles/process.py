@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cdc.errors import CdcError, LogUnavailable, StopProcess
-from cdc.logs import Event, logger
+from cdc.logs import Event, logger, say_as_before, say_more
 from cdc.metrics import Metrics
 from cdc.troubles import Troubles
 
@@ -39,10 +39,12 @@ class Life:
     _loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self) -> None:
-        """Stop on SIGTERM and SIGINT. Called in the event loop."""
+        """Stop on SIGTERM and SIGINT; SIGUSR1 and SIGUSR2 change the log's level. Called in the event loop."""
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop.set)
+        self._loop.add_signal_handler(signal.SIGUSR1, say_more)
+        self._loop.add_signal_handler(signal.SIGUSR2, say_as_before)
 
     def fail(self, error: BaseException) -> None:
         """From any thread: the process cannot go on."""

@@ -15,6 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from cdc.errors import SettingsError
+from cdc.logs import Event, logger
 
 TOKEN_BYTES = 32
 
@@ -27,14 +28,38 @@ class Role(IntEnum):
     ADMIN = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tokens:
-    """SHA-256 digests and their roles; the tokens themselves are not kept."""
+    """SHA-256 digests and their roles; the tokens themselves are not kept.
+
+    Those of a file are read again when it changes, so that a token is taken back without a restart. A file that
+    goes away or is wrong for a moment leaves the last ones good, and is said in the log.
+    """
 
     digests: tuple[tuple[bytes, Role], ...]
+    path: Path | None = None
+    _seen: tuple[int, int, int] | None = None
+
+    def reread(self) -> None:
+        """What the file says now. Errors: SettingsError only where nothing was read before."""
+        if self.path is None:
+            return
+        try:
+            status = self.path.stat()
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if seen == self._seen:
+                return
+            self._seen = seen
+            self.digests = tuple(_parse(self.path))
+        except (OSError, SettingsError) as error:
+            if not self.digests:
+                raise
+            if isinstance(error, SettingsError):
+                logger().warning(Event.TOKENS_REFUSED, error=error.sentence())
 
     def role(self, authorization: str | None) -> Role | None:
         """The role of an `Authorization` header, or None. Every digest is compared, each in constant time."""
+        self.reread()
         scheme = (authorization or "").partition(" ")[0]
         given = hashlib.sha256(token_of(authorization)).digest()
         found: Role | None = None
@@ -52,7 +77,9 @@ def token_of(authorization: str | None) -> bytes:
 def load_tokens(tokens_file: str, token_file: str) -> Tokens:
     """Tokens of the file, or one generated admin token. Errors: SettingsError naming the line."""
     if tokens_file:
-        return Tokens(tuple(_parse(Path(tokens_file))))
+        made = Tokens(tuple(_parse(Path(tokens_file))), Path(tokens_file))
+        made.reread()
+        return made
     token = secrets.token_urlsafe(TOKEN_BYTES)
     _write_private(Path(token_file), token)
     return Tokens(((hashlib.sha256(token.encode()).digest(), Role.ADMIN),))

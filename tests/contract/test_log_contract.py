@@ -345,6 +345,19 @@ def test_a_reader_goes_on_from_any_checkpoint(place: Place, monkeypatch: pytest.
                 assert done + rest == whole
 
 
+def test_a_reader_that_knows_only_its_ordinal_gets_every_change_behind_it(place: Place) -> None:
+    """A journal begun from its segments: nothing is told of the place in the log."""
+    with opened(place) as log:
+        log.append([change(1), change(2, CONTACT), control("jobs", "j"), change(3)], upto(4))
+        log.append([change(4), change(5, CONTACT)], upto(6))
+        for ordinal in range(1, 6):
+            records, batches = read(log, Checkpoint(ordinal=Ordinal(ordinal)), positions_until(5))
+            changes = [r.ordinal for r in records if r.topic not in CONTROL_TOPICS]
+            assert changes == list(range(ordinal + 1, 6))
+            assert all(batch.missing is None for batch in batches)
+            assert [r.key for r in records if r.topic == "jobs"] == ["j"]
+
+
 def test_a_topic_that_appears_later_is_found(place: Place) -> None:
     with opened(place) as log:
         log.append([change(1)], upto(2))

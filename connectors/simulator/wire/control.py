@@ -67,6 +67,7 @@ class Control:
             ("channel", self._channel),
             ("restart-pubsub", self._restart),
             ("jwt-key", self._jwt_key),
+            ("client-secret", self._client_secret),
             ("refresh-token", self._refresh_token),
             ("access-token", self._access_token),
         ]
@@ -298,6 +299,11 @@ class Control:
         public_key(str(body["pem"]))
         self._wire.app.jwt_keys.append(str(body["pem"]))
         return {"client_id": self._wire.app.client_id, "users": self._org.users}
+
+    async def _client_secret(self, body: dict[str, Any]) -> Any:
+        """Rotate the app's secret: from now on a login needs this one; sessions stay."""
+        self._wire.app.client_secret = str(body["client_secret"])
+        return {"client_id": self._wire.app.client_id}
 
     async def _refresh_token(self, body: dict[str, Any]) -> Any:
         return {"refresh_token": self._wire.sessions.refresh_token(*self._login(body))}
