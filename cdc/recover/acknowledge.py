@@ -29,7 +29,8 @@ def silences(alert: Mapping[str, Any]) -> list[str]:
     for target in alert["targets"]:
         values = target["top_values"]
         if target["field"] and values and values[0]["share"] >= CONSTANT_SHARE:
-            out.append(f"only while {target['field']} is set to {values[0]['value']!r}")
+            value = values[0]["value"]
+            out.append(f"only while {target['field']} is set to {'null' if value is None else repr(value)}")
     out.append(
         "still told: deletes and nulls in bulk, loops, values that are not usual, more records than that"
     )
