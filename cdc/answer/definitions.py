@@ -31,6 +31,9 @@ _IN_ORDER = (
 
 _OF_THESE = ("items", "exact")
 
+RULE_ITSELF = "-- The rule itself, for what is left to it:"
+"""Where folded.sql goes from what is read off to what is folded by the rule."""
+
 
 def definitions(read_margin_ms: int = READ_MARGIN_MS) -> Sequence[str]:
     """Statements that create or replace every macro of this room, in order.
@@ -48,13 +51,28 @@ def definitions(read_margin_ms: int = READ_MARGIN_MS) -> Sequence[str]:
 
 def _forms(name: str) -> Sequence[str]:
     """The rule is there twice: for a range of records, and as `…_of` for those of a list alone, which the plain
-    way leaves to it (folded.sql). A filter that may be there or not would not be pushed into files."""
+    way leaves to it (folded.sql). A filter that may be there or not would not be pushed into files. And the plain
+    way is there alone, as `read_off`, with `left_over` that says what it leaves out and
+    `plain_records` that says of which records it tells: the rule is dear even for none.
+    """
     text = sql(name)
+    if name == "folded":
+        read_off, _ = text.split(RULE_ITSELF)
+        records = read_off[: read_off.index("live AS (")].rstrip().rstrip(",")
+        return (
+            text,
+            read_off.replace("answer.folded(", "answer.read_off("),
+            records.replace("answer.folded(", "answer.left_over(") + "\nSELECT ids FROM left_over",
+            records.replace("answer.folded(", "answer.plain_records(") + "\nFROM records WHERE is_plain",
+        )
     if name == "states":
         return (
             text,
             text.replace("answer.states(", "answer.states_of_one(").replace(
                 "answer.folded(", "answer.exact("
+            ),
+            text.replace("answer.states(", "answer.states_read_off(").replace(
+                "answer.folded(", "answer.read_off("
             ),
         )
     if name not in _OF_THESE:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cdc.answer.answers import dicts_of, instant
 from cdc.answer.definitions import sql
+from cdc.answer.plain import Record, plain_record, states_at
 from cdc.answer.times import Moment, newest_org_time
 from cdc.errors import BadArgument, NotFound
 
@@ -39,8 +40,37 @@ STATE_COLUMNS = (
 
 def states_between(reader: Any, entity: str, when: Moment, bounds: tuple[str, str]) -> list[dict[str, Any]]:
     """The states of the records from one id to another, in the order of their ids."""
+    if bounds[0] == bounds[1]:
+        plain = plain_record(reader, entity, bounds[0])
+        return state_of(reader, entity, when, bounds[0], plain)
     parameters = {"entity": entity, "lo": bounds[0], "hi": bounds[1], **when.parameters}
-    return dicts_of(reader.execute(sql("state_row" if bounds[0] == bounds[1] else "state_rows"), parameters))
+    return dicts_of(reader.execute(read_off_where_all(reader, sql("state_rows"), parameters), parameters))
+
+
+def read_off_where_all(reader: Any, text: str, given: Mapping[str, Any]) -> str:
+    """A statement over `answer.states` or `answer.folded`, without the rule itself where nothing is left to it."""
+    if not is_read_off(reader, given):
+        return text
+    return text.replace("answer.states(", "answer.states_read_off(").replace(
+        "answer.folded(", "answer.read_off("
+    )
+
+
+def is_read_off(reader: Any, given: Mapping[str, Any]) -> bool:
+    """Nothing is left to the rule itself of the records from `lo` to `hi` at `t` and `c` (folded.sql)."""
+    asked = {name: given.get(name) for name in ("entity", "lo", "hi", "t", "c")}
+    return bool(reader.execute(sql("left_over"), asked).fetchone()[0] is None)
+
+
+def state_of(
+    reader: Any, entity: str, when: Moment, record_id: str, plain: Record | None
+) -> list[dict[str, Any]]:
+    """The state of one record, by itself where it is plain, else by the rule; empty where it did not exist."""
+    found = states_at(plain, when) if plain is not None else None
+    if found is not None:
+        return found
+    parameters = {"entity": entity, "lo": record_id, "hi": record_id, **when.parameters}
+    return dicts_of(reader.execute(sql("state_row"), parameters))
 
 
 def states_of(reader: Any, entity: str, when: Moment, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -108,6 +138,8 @@ def crossed(
     reader: Any, entity: str, when: Moment, bounds: tuple[str, str], since: datetime | None
 ) -> list[Mapping[str, Any]]:
     """Stretches that were lost, repaired or unknown inside the time asked about."""
+    if not reader.execute(sql("any_stretch")).fetchone()[0]:
+        return []
     parameters: dict[str, Any] = {"entity": entity, "since": since, "limit": STRETCHES_MAX}
     parameters |= {"lo": bounds[0], "hi": bounds[1], **when.parameters}
     return list(dicts_of(reader.execute(sql("crossed"), parameters)))

@@ -16,7 +16,15 @@ from cdc.answer.condition import parse_condition
 from cdc.answer.condition_sql import Compiled, compile_condition
 from cdc.answer.definitions import sql
 from cdc.answer.fields import fields_of
-from cdc.answer.honesty import EVERY_ID, STATE_COLUMNS, crossed, known_since_of, notes_of, reasons_of
+from cdc.answer.honesty import (
+    EVERY_ID,
+    STATE_COLUMNS,
+    crossed,
+    known_since_of,
+    notes_of,
+    read_off_where_all,
+    reasons_of,
+)
 from cdc.answer.times import Moment, newest_org_time
 from cdc.errors import BadArgument
 
@@ -44,7 +52,8 @@ def matching(
         **condition.parameters,
     }
     try:
-        found = dicts_of(reader.execute(sql("matching").replace("{condition}", condition.sql), parameters))
+        asked = read_off_where_all(reader, sql("matching"), {"entity": entity, **when.parameters})
+        found = dicts_of(reader.execute(asked.replace("{condition}", condition.sql), parameters))
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException) as error:
         reason = str(error).split("\n", 1)[0]
         raise BadArgument(f"the condition cannot be asked: {reason}", where=where[:80]) from error

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,9 +46,19 @@ REFUSED_FUNCTIONS = frozenset(
     {
         "checkpoint", "force_checkpoint", "enable_logging", "disable_logging", "set_log_level",
         "truncate_duckdb_logs", "write_log", "enable_profiling", "disable_profiling", "query", "query_table",
+        "json_execute_serialized_sql", "arrow_scan", "arrow_scan_dumb", "pandas_scan", "python_map_function", "seq_scan",
     }
 )  # fmt: skip
-"""Functions that change the instance, or hide a statement in a text."""
+"""Functions that change the instance, hide a statement in a text, or read from an address of memory."""
+
+GROWING_FUNCTIONS = frozenset(
+    {"range", "generate_series", "repeat", "list_resize", "array_resize", "lpad", "rpad", "bitstring"}
+)
+"""Functions that make a large value of a small one. Values are made in memory that no limit of the database counts and
+no interrupt reaches, so how large one becomes is settled before it is asked. As a source of rows `range` is free."""
+
+GROWN_MAX = 1_000_000
+"""Elements or characters that all of them in one statement may multiply to."""
 
 _DO = "ask one SELECT over the public views, like SELECT count(*) FROM changes"
 
@@ -141,14 +151,43 @@ def _the_select(cursor: Any, sql: str) -> Any:
         raise BadArgument(f"this is not SQL: {_first_line(error)}", do=_DO) from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise BadArgument("only one SELECT can be asked here", do=_DO)
-    refused = REFUSED_FUNCTIONS & set(_functions(cursor, statements[0].query))
-    if refused:
-        raise BadArgument(f"{sorted(refused)[0]}() cannot be called here", do=_DO)
+    calls = list(_calls(cursor, statements[0].query))
+    if refused := sorted(REFUSED_FUNCTIONS & {name for name, _ in calls}):
+        raise BadArgument(f"{refused[0]}() cannot be called here", do=_DO)
+    _check_growth(calls)
     return statements[0]
 
 
-def _functions(cursor: Any, sql: str) -> Iterator[str]:
-    """Names of all functions a SELECT calls, as the parser sees them; none of what it cannot write down."""
+def _check_growth(calls: Sequence[tuple[str, list[Any] | None]]) -> None:
+    grown = 1
+    for name, arguments in calls:
+        if name not in GROWING_FUNCTIONS or arguments is None:
+            continue
+        sizes = [_whole_number(a) for a in arguments[0 if name in ("range", "generate_series") else 1 :]]
+        if not sizes or (sizes[0] is None or (name in ("range", "generate_series") and None in sizes)):
+            raise BadArgument(
+                f"{name}() needs a whole number here, so that its size is known",
+                do="write the number, or take rows FROM range(…)",
+            )
+        grown *= max(1, *(abs(size) for size in sizes if size is not None), 1)
+    if grown > GROWN_MAX:
+        raise BadArgument(
+            f"the statement would make values of {grown:,} elements, and {GROWN_MAX:,} are the most",
+            do="take rows FROM range(…) instead of a list",
+        )
+
+
+def _whole_number(argument: Any) -> int | None:
+    value = argument.get("value") if argument.get("class") == "CONSTANT" else None
+    number = value.get("value") if isinstance(value, dict) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _calls(cursor: Any, sql: str) -> Iterator[tuple[str, list[Any] | None]]:
+    """Names of all functions a SELECT calls, as the parser sees them, with their arguments; None for a source of rows.
+
+    Errors: BadArgument for what the parser cannot write down.
+    """
     try:
         text = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()[0]
     except duckdb.Error as error:
@@ -156,15 +195,16 @@ def _functions(cursor: Any, sql: str) -> Iterator[str]:
     tree = json.loads(text)
     if tree.get("error"):
         raise BadArgument(f"this cannot be asked here: {tree.get('error_message', '')}", do=_DO)
-    waiting = [tree]
+    waiting = [(tree, False)]
     while waiting:
-        node = waiting.pop()
+        node, is_source = waiting.pop()
         if isinstance(node, dict):
             if isinstance(name := node.get("function_name"), str):
-                yield name.lower()
-            waiting.extend(node.values())
+                yield name.lower(), None if is_source else node.get("children") or []
+            is_table = node.get("type") == "TABLE_FUNCTION"
+            waiting.extend((child, is_table and key == "function") for key, child in node.items())
         elif isinstance(node, list):
-            waiting.extend(node)
+            waiting.extend((child, False) for child in node)
 
 
 @contextmanager

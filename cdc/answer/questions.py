@@ -13,10 +13,10 @@ from typing import Any
 from cdc.answer.answers import (
     UNKNOWN,
     Answer,
+    Row,
     Value,
     dicts_of,
     number_of_cursor,
-    rows_of,
     text_of_cursor,
     to_cursor,
 )
@@ -32,13 +32,15 @@ from cdc.answer.honesty import (
     not_there,
     notes_of,
     reasons_of,
+    state_of,
     states_between,
     states_of,
 )
 from cdc.answer.matching import matching
 from cdc.answer.overview import alerts, status
+from cdc.answer.plain import history_rows, plain_record, record_rows
 from cdc.answer.query import QueryLimits, query
-from cdc.answer.times import moment
+from cdc.answer.times import Moment, moment
 from cdc.errors import BadArgument
 
 __all__ = [
@@ -57,6 +59,9 @@ __all__ = [
 ]
 
 ROWS_DEFAULT = 100
+
+RECORD_COLUMNS = ("field", "value", "known", "set_at", "set_by", "set_client", "seq", "inferred")
+"""What `record` tells of a field: the value, and the change that set it."""
 
 PLACE_MAX = 2**126
 """Greater than any place in a history (fold_key.sql), and a number SQL can still compare with."""
@@ -150,15 +155,20 @@ def record(
     """
     name, full_id = entity_named(reader, entity), record_id_of(record_id)
     when = moment(reader, at, before)
-    whole = states_between(reader, name, when, (full_id, full_id))
+    plain = plain_record(reader, name, full_id)
+    whole = state_of(reader, name, when, full_id, plain)
     if not whole:
         notes = not_there(reader, name, [full_id], when)
         return Answer(columns=("field", "value", "known"), rows=(), notes=notes)
-    parameters = {"entity": name, "id": full_id, **when.parameters}
-    columns, rows = rows_of(reader.execute(sql("record_rows"), parameters))
+    counted = plain.at(when) if plain is not None else None
+    if counted is not None:
+        rows: Sequence[Row] = record_rows(counted)
+    else:
+        parameters = {"entity": name, "id": full_id, **when.parameters}
+        rows = reader.execute(sql("record_rows"), parameters).fetchall()
     reasons = reasons_of(whole)
     return Answer(
-        columns=columns,
+        columns=RECORD_COLUMNS,
         rows=rows,
         complete=not reasons,
         reasons=reasons,
@@ -186,20 +196,18 @@ def history(
     when = moment(reader, at, before)
     check_limit(limit)
     place = number_of_cursor(cursor, PLACE_MAX)
-    parameters = {
-        "entity": name,
-        "id": full_id,
-        "after": "-1" if place is None else str(place),  # text: wider than what a parameter carries
-        "limit": limit + 1,
-        **when.parameters,
-    }
-    found = dicts_of(reader.execute(sql("history_rows"), parameters))
+    plain = plain_record(reader, name, full_id)
+    if plain is not None:
+        behind = -1 if place is None else place
+        found = [row for row in history_rows(plain, when) if row["place"] > behind]
+    else:
+        found = _by_the_rule(reader, name, full_id, when, place, limit + 1)
     if not any(row["record_id"] == full_id for row in found) and place is None:
         return Answer(columns=(), rows=(), notes=not_there(reader, name, [full_id], when))
     following = to_cursor(found[limit - 1]["place"]) if len(found) > limit else None
     rows = [{**row, "fields": _before_and_after(row["fields"])} for row in found[:limit]]
     columns = [c for c in rows[0] if c != "place"] if rows else []
-    whole = states_between(reader, name, when, (full_id, full_id))
+    whole = state_of(reader, name, when, full_id, plain)
     reasons = reasons_of(whole)
     return Answer(
         columns=columns,
@@ -211,6 +219,19 @@ def history(
         stretches=crossed(reader, name, when, (full_id, full_id), None),
         next=following,
     )
+
+
+def _by_the_rule(
+    reader: Any, entity: str, record_id: str, when: Moment, place: int | None, limit: int
+) -> list[dict[str, Any]]:
+    parameters = {
+        "entity": entity,
+        "id": record_id,
+        "after": "-1" if place is None else str(place),  # text: wider than what a parameter carries
+        "limit": limit,
+        **when.parameters,
+    }
+    return dicts_of(reader.execute(sql("history_rows"), parameters))
 
 
 def _before_and_after(fields: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Value]]:

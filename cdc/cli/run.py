@@ -152,7 +152,7 @@ def bench(
     log: Annotated[str, typer.Option(help="embedded, or kafka:HOST:PORT.")] = "embedded",
 ) -> None:
     """Each stage beside the raw parts it stands on; or questions about the past of a large journal, made once and
-    kept in .cache. Example: cdc bench --changes 100000"""
+    kept in ~/.cache/sf-cdc. Example: cdc bench --changes 100000"""
     if what == "past":
         from cdc.roles.bench.past import run_past
 

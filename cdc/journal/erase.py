@@ -142,7 +142,7 @@ def _rewritten(
             t: f"SELECT * REPLACE ({manifest.number}::BIGINT AS segment) FROM read_parquet({paths[t]}) WHERE NOT ({theirs})"
             for t in TABLES
         }
-        files = write_files(cursor, chain.folder, manifest.number, queries, spans=False)
+        files = write_files(cursor, chain.folder, manifest.number, [queries], spans=False)
     kept = {f.table: f for f in files}
     redaction = {
         "erasure_id": erasure_id,

@@ -7,10 +7,12 @@ live segments of each.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cdc.journal.manifests import Manifest, segment_folder, with_changed
+from cdc.journal.pieces import pieces
 from cdc.journal.segment_views import TABLES
 from cdc.journal.segments import (
     Chain,
@@ -50,21 +52,36 @@ def merge(cursor: Any, chain: Chain, numbers: list[int]) -> tuple[Manifest, str]
         first_committed_at=iso(min((row[4] for row in chosen if row[4]), default=None)),
         last_committed_at=iso(max((row[5] for row in chosen if row[5]), default=None)),
     )
-    queries = span_queries(
+    paths = {t: paths_of(chain.folder, numbers, t) for t in TABLES}
+    files = write_files(
+        cursor,
+        chain.folder,
         manifest.number,
-        **{t: own_columns(t, files_of(chain.folder, numbers, t)) for t in TABLES},
+        (
+            _piece(manifest.number, numbers, paths, part)
+            for part in pieces([*paths["changes"], *paths["fields"]])
+        ),
+        row_group_rows(sum(row[1] for row in chosen)),
     )
-    field_rows = sum(row[1] for row in chosen)
-    files = write_files(cursor, chain.folder, manifest.number, queries, row_group_rows(field_rows))
     return chain.written(with_changed(manifest, files=files))
 
 
-def own_columns(table: str, files: str) -> str:
-    """The rows of segments without what is said of them by their segment, as SQL; kinds as they are in the journal."""
+def _piece(
+    number: int, merged: Sequence[int], paths: Mapping[str, Sequence[Path]], part: str
+) -> dict[str, str]:
+    """What the new segment has of the records of one piece; changes of every record count for each of them."""
+    sources = {t: f"(FROM {own_columns(t, paths[t])} WHERE {part})" for t in TABLES}
+    broad = f"(FROM store.sealed_broad WHERE number IN ({', '.join(map(str, merged))}))"
+    return span_queries(number, **sources, broad=broad)
+
+
+def own_columns(table: str, paths: Sequence[Path]) -> str:
+    """The rows of segments without what is said of them by their segment, as SQL."""
     said = {
         "changes": "until_at, until_place, since_at, segment",
         "fields": "until_at, until_place, since_at, opens, segment",
     }
+    files = "[" + ", ".join(quoted(str(path)) for path in paths) + "]"
     return f"(SELECT * EXCLUDE ({said[table]}) FROM read_parquet({files}))"
 
 
@@ -78,10 +95,8 @@ def newest_run(live: list[tuple[int, int]]) -> list[int]:
     return sorted(run) if len(run) >= MERGED_AT_ONCE else []
 
 
-def files_of(folder: str, numbers: list[int], table: str) -> str:
-    """A list of files as SQL."""
-    names = (str(Path(folder, segment_folder(n), f"{table}.parquet").absolute()) for n in numbers)
-    return "[" + ", ".join(quoted(name) for name in names) + "]"
+def paths_of(folder: str, numbers: Sequence[int], table: str) -> list[Path]:
+    return [Path(folder, segment_folder(n), f"{table}.parquet").absolute() for n in numbers]
 
 
 def _size_class(rows: int) -> int:

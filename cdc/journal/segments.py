@@ -12,12 +12,14 @@ Steps 1 and 2 run on a cursor beside the writer; step 3 is a short errand on the
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdc.errors import StopProcess
@@ -37,12 +39,14 @@ from cdc.journal.manifests import (
     write_manifest,
 )
 from cdc.journal.segment_views import TABLES, live_segments, make_views
-from cdc.journal.spans import whole_records, with_spans
+from cdc.journal.spans import in_chunks, whole_records, with_spans
 from cdc.journal.statements import statement
 
 ROW_GROUP_ROWS_MIN: Final = 20_000
 """Small enough for a look-up of one record to read little."""
 ROW_GROUP_ROWS_MAX: Final = 100_000
+ROW_GROUP_ROWS_WIDE_MAX: Final = 40_000
+"""Of changes, whose many columns make a row group dearer to look into."""
 ROW_GROUPS: Final = 100
 """About so many in a file between these bounds: each one's bounds are looked at by every question."""
 READ_ROWS: Final = 100_000
@@ -93,7 +97,7 @@ def seal_range(cursor: Any, chain: Chain, upto: int) -> tuple[Manifest, str] | N
         queries = span_queries(
             manifest.number, **{t: f"(SELECT * FROM store.hot_{t} WHERE seq <= {int(upto)})" for t in TABLES}
         )
-        files = write_files(cursor, chain.folder, manifest.number, queries, row_group_rows(field_rows))
+        files = write_files(cursor, chain.folder, manifest.number, [queries], row_group_rows(field_rows))
     finally:
         cursor.execute("ROLLBACK")
     return chain.written(
@@ -101,11 +105,13 @@ def seal_range(cursor: Any, chain: Chain, upto: int) -> tuple[Manifest, str] | N
     )
 
 
-def span_queries(number: int, *, changes: str, fields: str) -> dict[str, str]:
-    """What a segment of a number holds, by table; where the rows come from is given as SQL."""
+def span_queries(number: int, *, changes: str, fields: str, broad: str | None = None) -> dict[str, str]:
+    """What a segment of a number holds, by table; where the rows come from is given as SQL, and as `broad` those of
+    changes that concern every record where they are not all among `changes`."""
     return {
         table: statement(f"seal_{table}")
         .replace("$changes", changes)
+        .replace("$broad", broad or changes)
         .replace("$fields", fields)
         .replace("$number", f"{number}::BIGINT")
         for table in TABLES
@@ -121,53 +127,61 @@ def write_files(
     cursor: Any,
     folder: str,
     number: int,
-    queries: Mapping[str, str],
+    pieces: Iterable[Mapping[str, str]],
     group: int = ROW_GROUP_ROWS_MIN,
     *,
     spans: bool = True,
 ) -> tuple[SealedFile, ...]:
     """One Parquet file for each table of a segment. What an interrupted seal left under the number goes first.
 
-    `spans` false: the queries give the columns of spans.py already."""
+    A piece is a query for each table; its records stand behind those of the piece before it, and memory is needed for
+    one of them at a time. `spans` false: the queries give the columns of spans.py already."""
     name = segment_folder(number)
     where = Path(folder, name)
     shutil.rmtree(where, ignore_errors=True)
     where.mkdir(parents=True)
-    files = []
-    for table, query in queries.items():
-        path = where / f"{table}.parquet"
-        text = query.rstrip().removesuffix(";")
-        if table == "fields" and spans:
-            rows = _write_fields(cursor, text, path, number, group)
-        else:
-            rows = cursor.execute(
-                f"COPY ({text}) TO {quoted(str(path.absolute()))}"
-                f" (FORMAT parquet, COMPRESSION {COMPRESSION}, ROW_GROUP_SIZE {group})"
-            ).fetchone()[0]
-        files.append(sealed_file(folder, f"{name}/{table}.parquet", table, rows))
+    with ExitStack() as stack:
+        groups = {"changes": min(group, ROW_GROUP_ROWS_WIDE_MAX), "fields": group}
+        growing = {t: stack.enter_context(_Growing(where / f"{t}.parquet", groups[t])) for t in TABLES}
+        for piece in pieces:
+            for table, query in piece.items():
+                reader = cursor.execute(query.rstrip().removesuffix(";")).to_arrow_reader(READ_ROWS)
+                growing[table].take(reader, number if spans and table == "fields" else None)
+    files = [sealed_file(folder, f"{name}/{t}.parquet", t, growing[t].rows) for t in TABLES]
     to_disk(where)
     to_disk(Path(folder))
     return tuple(files)
 
 
-def _write_fields(cursor: Any, query: str, path: Path, number: int, group: int) -> int:
-    """Rows as they come sorted, a chunk of whole records at a time, each with its span."""
-    reader = cursor.execute(query).to_arrow_reader(READ_ROWS)
-    writer: pq.ParquetWriter | None = None
-    rows = 0
-    try:
-        for chunk in whole_records(reader):
-            table = with_spans(chunk, number)
-            writer = writer or pq.ParquetWriter(path, table.schema, compression=COMPRESSION)
-            writer.write_table(table, row_group_size=group)
-            rows += table.num_rows
-        if writer is None:
-            empty = with_spans(reader.schema.empty_table(), number)
-            writer = pq.ParquetWriter(path, empty.schema, compression=COMPRESSION)
-    finally:
-        if writer is not None:
-            writer.close()
-    return rows
+class _Growing:
+    """One Parquet file, written as its rows come."""
+
+    def __init__(self, path: Path, group: int) -> None:
+        self._path, self._group = path, group
+        self._writer: pq.ParquetWriter | None = None
+        self.rows = 0
+
+    def __enter__(self) -> _Growing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def take(self, reader: Any, number: int | None) -> None:
+        """Rows as they come sorted, a chunk of whole records at a time; with a number, each gets its span."""
+        chunks = whole_records(reader) if number is not None else in_chunks(reader)
+        for chunk in chunks:
+            self._write(chunk if number is None else with_spans(chunk, number))
+        if self._writer is None:
+            empty = reader.schema.empty_table()
+            self._write(empty if number is None else with_spans(empty, number))
+
+    def _write(self, table: pa.Table) -> None:
+        self._writer = self._writer or pq.ParquetWriter(self._path, table.schema, compression=COMPRESSION)
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=self._group)
+            self.rows += table.num_rows
 
 
 def adopt(connection: Any, folder: str, manifest: Manifest, sha256: str) -> None:

@@ -74,6 +74,20 @@ def whole_records(batches: Any) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting)
 
 
+def in_chunks(batches: Any) -> Iterator[pa.Table]:
+    """Batches in tables of about CHUNK_ROWS rows."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows >= CHUNK_ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting, rows = [], 0
+    if rows:
+        yield pa.Table.from_batches(waiting)
+
+
 def _by_field(rows: pa.Table) -> tuple[Longs, Longs]:
     """The row numbers in the order of record, field, folding; and for each the number of its record and field."""
     names = pc.dictionary_encode(rows["field"].combine_chunks())

@@ -3,7 +3,7 @@
 -- `since_at` is the time the record was first heard of in this segment.
 WITH keyed AS (SELECT *, store.span_key(fold_seq, fold_rank, seq) AS key FROM $changes)
 SELECT
-    * EXCLUDE (key),
+    * EXCLUDE (key) REPLACE (kind::VARCHAR AS kind),
     min(effective_at) OVER (later ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS until_at,
     lead(fold_seq) OVER later AS until_place,
     min(effective_at) OVER (later ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS since_at,

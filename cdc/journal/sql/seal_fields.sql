@@ -1,4 +1,5 @@
--- What a segment holds of fields, in its order; $fields and $changes are where they come from. What spans.py needs
+-- What a segment holds of fields, in its order; $fields and $changes are where they come from,
+-- $broad where changes of every record stand. What spans.py needs
 -- stands beside each: the record's number, the change's position in the order of folding within it (doubled, so
 -- that a change of every record has a place between two), and the position of the last mark before it.
 WITH
@@ -11,7 +12,7 @@ keyed AS (
 ),
 broad AS (
     SELECT entity, store.span_key(seq, 0, seq) AS key
-    FROM $changes
+    FROM $broad
     WHERE kind = 'GAP_OVERFLOW' OR contains(record_id, '*')
 ),
 placed AS (

@@ -27,12 +27,24 @@ from rich.console import Console
 from rich.table import Table
 
 from cdc.answer import questions
+from cdc.answer.definitions import NO_CUT
+from cdc.answer.differences import diff
+from cdc.answer.honesty import read_off_where_all
 from cdc.journal.journal import DuckJournal
 from cdc.roles.bench import past_journal as seeded
 from cdc.roles.bench.sql import statement
 
-CACHE: Final = Path(".cache/bench")
+FOLDER_VARIABLE: Final = "CDC_BENCH_FOLDER"
+CACHE: Final = Path(
+    os.environ.get(FOLDER_VARIABLE)
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "sf-cdc", "bench")
+)
+"""Where seeded journals are kept, outside any checkout."""
+JOURNALS_MAX: Final = 2
+"""Seeded journals that are kept; one of 100 M field changes takes about 4 GB, and as much again for the rivals."""
 MIDDLE: Final = "2025-07-01T00:00:00Z"
+A_TENTH_LATER: Final = "2025-08-09T00:00:00Z"
+"""A tenth of all field changes lies between the two."""
 TIMES: Final = 9
 """How often a short question is asked; the median counts."""
 _POSTGRES_STARTS_S: Final = 30.0
@@ -40,16 +52,19 @@ _POSTGRES_STARTS_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """One question: seconds (of short ones the median), how many rows, and the goal of the design where there is one."""
+    """One question: seconds on the clock and of CPU (of short ones the median), how many rows, and the goal of the
+    design where there is one. CPU is of this process: a rival's server is not in it."""
 
     question: str
     seconds: float
+    cpu_s: float
     rows: int
     goal_s: float | None = None
 
 
 def run_past(field_changes: int, output: str | None, *, rivals: bool = True) -> None:
     """Make or find the journal, ask, and print."""
+    _make_room(field_changes)
     journal = seeded.seeded_journal(CACHE, field_changes, _say)
     try:
         took = ours(journal, field_changes)
@@ -80,7 +95,28 @@ def ours(journal: DuckJournal, field_changes: int) -> list[Took]:
             _statement(reader, "every record at a time, as lists", "past_state_lists", 10.0),
             _statement(reader, "every record at a time, as maps", "past_state_maps"),
             _statement(reader, "every record now, as lists", "past_state_now", 10.0),
+            _median(
+                "two times compared, a tenth of the changes between",
+                [entity],
+                lambda e: _compared(reader, e),
+                5.0,
+            ),
         ]
+
+
+def _compared(reader: Any, entity: str) -> questions.Answer:
+    return diff(reader, entity, from_time=MIDDLE, to_time=A_TENTH_LATER, by=["user"])
+
+
+def _make_room(field_changes: int) -> None:
+    """Older seeded journals go, with what was made for the rivals, until no more than `JOURNALS_MAX` will be there."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    others = [p for p in CACHE.glob("past-*") if not p.name.startswith(f"past-{field_changes}-")]
+    for path in sorted(others, key=lambda p: p.stat().st_mtime)[: max(0, len(others) - JOURNALS_MAX + 1)]:
+        _say(f"{path} is removed: {JOURNALS_MAX} seeded journals are kept")
+        shutil.rmtree(path)
+        for file in CACHE.glob(f"rival-{path.name.split('-')[1]}-*"):
+            file.unlink(missing_ok=True)
 
 
 def _records(journal: DuckJournal, *, hot: bool) -> list[str]:
@@ -95,20 +131,30 @@ def _records(journal: DuckJournal, *, hot: bool) -> list[str]:
 
 
 def _median(
-    question: str, ids: list[str], ask: Callable[[str], questions.Answer], goal_s: float | None = None
+    question: str, asked: list[str], ask: Callable[[str], questions.Answer], goal_s: float | None = None
 ) -> Took:
-    seconds, rows = [], 0
-    for record_id in ids:
-        began = time.perf_counter()
-        rows = len(ask(record_id).rows)
-        seconds.append(time.perf_counter() - began)
-    return Took(question, statistics.median(seconds) if seconds else 0.0, rows, goal_s)
+    took = [_measured(lambda one=one: len(ask(one).rows)) for one in asked]  # type: ignore[misc]
+    if not took:
+        return Took(question, 0.0, 0.0, 0, goal_s)
+    seconds, cpu_s, rows = zip(*took, strict=True)
+    return Took(question, statistics.median(seconds), statistics.median(cpu_s), rows[-1], goal_s)
 
 
 def _statement(reader: Any, question: str, name: str, goal_s: float | None = None, **given: Any) -> Took:
-    began = time.perf_counter()
-    rows = reader.execute(statement(name).format(**given)).fetchone()[0]
-    return Took(question, time.perf_counter() - began, int(rows), goal_s)
+    text = statement(name).format(**given)
+    whole = {"entity": seeded.ENTITY, "t": "infinity" if name.endswith("now") else MIDDLE, "c": NO_CUT}
+
+    def ask() -> int:
+        asked = read_off_where_all(reader, text, whole) if "answer.folded(" in text else text
+        return int(reader.execute(asked).fetchone()[0])
+
+    return Took(question, *_measured(ask), goal_s)
+
+
+def _measured(ask: Callable[[], int]) -> tuple[float, float, int]:
+    began, cpu = time.perf_counter(), time.process_time()
+    rows = ask()
+    return time.perf_counter() - began, time.process_time() - cpu, rows
 
 
 # -- the rivals -----------------------------------------------------------------------------------------------
@@ -129,15 +175,11 @@ def _parquet(journal: DuckJournal, field_changes: int) -> Iterator[Took]:
         draft.rename(path)
     ids = _records(journal, hot=False)
     with duckdb.connect(config={"memory_limit": seeded.MEMORY_LIMIT, "threads": seeded.THREADS}) as database:
-        seconds = []
-        rows = 0
-        for record_id in ids[:3]:
-            began = time.perf_counter()
-            rows = len(
-                database.execute(statement("rival_parquet_record").format(path=path, id=record_id)).fetchall()
-            )
-            seconds.append(time.perf_counter() - began)
-        yield Took("Parquet in time order: history of a record", statistics.median(seconds), rows)
+        took = [
+            _measured(lambda text=text: len(database.execute(text).fetchall()))  # type: ignore[misc]
+            for text in (statement("rival_parquet_record").format(path=path, id=i) for i in ids[:3])
+        ]
+        yield Took("Parquet in time order: history of a record", *statistics.median_low(took))
         yield _statement(
             database, "Parquet in time order: every record at a time", "rival_parquet_state", path=path
         )
@@ -153,19 +195,21 @@ def _postgres(journal: DuckJournal, field_changes: int) -> Iterator[Took]:
     with _cluster(found[-1].parent) as sql:
         sql(statement("rival_postgres_table"))
         _say("PostgreSQL takes the same rows")
-        began = time.perf_counter()
-        _copy_into(sql, journal)
-        sql("CREATE INDEX ON audit (record_id, changed_at); ANALYZE audit")
-        yield Took("PostgreSQL audit table: taking the rows", time.perf_counter() - began, field_changes)
-        seconds = []
-        for record_id in ids:
-            began = time.perf_counter()
-            sql(f"SELECT * FROM audit WHERE record_id = '{record_id}' ORDER BY changed_at, seq")
-            seconds.append(time.perf_counter() - began)
-        yield Took("PostgreSQL audit table: history of a record", statistics.median(seconds), len(ids))
-        began = time.perf_counter()
-        sql(statement("rival_postgres_state"))
-        yield Took("PostgreSQL audit table: every record at a time", time.perf_counter() - began, 0)
+
+        def asked(text: str, rows: int = 0) -> tuple[float, float, int]:
+            return _measured(lambda: sql(text) or rows)
+
+        def take() -> int:
+            _copy_into(sql, journal)
+            sql("CREATE INDEX ON audit (record_id, changed_at); ANALYZE audit")
+            return field_changes
+
+        yield Took("PostgreSQL audit table: taking the rows", *_measured(take))
+        of_record = "SELECT * FROM audit WHERE record_id = '{}' ORDER BY changed_at, seq"
+        took = [asked(of_record.format(i), 1) for i in ids]
+        yield Took("PostgreSQL audit table: history of a record", *statistics.median_low(took))
+        state = asked(statement("rival_postgres_state"), seeded.records_of(field_changes))
+        yield Took("PostgreSQL audit table: every record at a time", *state)
 
 
 def _copy_into(sql: Any, journal: DuckJournal) -> None:
@@ -228,11 +272,11 @@ def _run(command: list[str]) -> None:
 def _show(took: list[Took], others: list[Took], peak_mb: int, field_changes: int, output: str | None) -> None:
     console = Console()
     table = Table(title=f"{field_changes:,} field changes, {seeded.THREADS} threads", title_justify="left")
-    for column in ("question", "seconds", "rows", "goal"):
+    for column in ("question", "seconds", "CPU s", "rows", "goal"):
         table.add_column(column, justify="left" if column == "question" else "right")
     for one in (*took, *others):
         goal = "" if one.goal_s is None else f"{one.goal_s:g} s"
-        table.add_row(one.question, f"{one.seconds:,.3f}", f"{one.rows:,}", goal)
+        table.add_row(one.question, f"{one.seconds:,.3f}", f"{one.cpu_s:,.3f}", f"{one.rows:,}", goal)
     console.print(table)
     console.print(f"Most memory of this process: {peak_mb:,} MB; DuckDB's limit is {seeded.MEMORY_LIMIT}.")
     if output:

@@ -94,11 +94,40 @@ def test_one_select_is_answered(reader: duckdb.DuckDBPyConnection, sql: str) -> 
         "FROM query_table('store.changes')",
         "SELECT * FROM (FROM QUERY('SELECT 1'))",
         "SELECT nextval('s')",
+        "WITH d AS (DELETE FROM store.changes RETURNING *) SELECT * FROM d",
+        "SELECT 1 /*; DROP TABLE store.changes",
+        "SELECT 1 -- \nFROM changes; DELETE FROM store.changes",
+        "SELECT 1 FROM changes\u037e DELETE FROM store.changes",
+        "SEL\u200bECT 1",
+        " \x00SELECT 1",
+        "EXPLAIN SELECT 1",
+        "CALL pragma_version()",
+        "SET VARIABLE files = ['/etc/passwd']",
+        "SET SESSION search_path = 'store'",
+        "COPY changes TO PROGRAM 'id'",
+        "ATTACH 'sqlite:/tmp/x' (TYPE sqlite)",
+        "CREATE FUNCTION f(a) AS a",
+        "FROM json_execute_serialized_sql(json_serialize_sql('FROM checkpoint()'))",
+        "FROM \"json_execute_serialized_sql\"('{}')",
+        "FROM \"QUERY\"('SELECT 1')",
+        "FROM query_table(['changes'])",
+        "FROM arrow_scan(1, 2, 3)",
+        "FROM pandas_scan(1)",
+        "FROM seq_scan(1)",
+        "SELECT getenv('HOME')",
+        "FROM duckdb_secrets()",
+        "FROM which_secret('s3://x', 's3')",
+        "FROM enable_logging()",
+        "FROM sqlite_scan('/tmp/x', 't')",
+        "FROM postgres_scan('', '', '')",
+        "FROM iceberg_scan('/')",
+        "FROM dbgen(sf = 1)",
+        "SELECT " + "1+" * 20_000 + "1",
     ],
 )
 def test_anything_else_is_refused_and_changes_nothing(reader: duckdb.DuckDBPyConnection, sql: str) -> None:
     with pytest.raises(BadArgument):
-        query(reader, sql)
+        query(reader, sql, limits=QueryLimits(run_s_max=1))
     assert reader.execute("SELECT count(*) FROM store.changes").fetchone() == (3,)
 
 
@@ -120,6 +149,12 @@ def test_no_file_is_read(reader: duckdb.DuckDBPyConnection, tmp_path: Path) -> N
         f"WITH a AS (FROM read_text('{secret}')) FROM a",
         f"SELECT (SELECT content FROM read_text('{secret}'))",
         "FROM 'http://127.0.0.1:1/x.csv'",
+        "FROM read_text('/etc/passwd')",
+        "FROM read_text('/proc/self/environ')",
+        "FROM '/proc/self/environ'",
+        "FROM read_csv('/dev/stdin')",
+        "FROM parquet_kv_metadata('/etc/passwd')",
+        "FROM glob('../**')",
     ):
         with pytest.raises(BadArgument, match="refused"):
             query(reader, sql)
@@ -132,6 +167,56 @@ def test_a_query_that_runs_too_long_is_stopped_and_the_reader_stays_good(
     with pytest.raises(BadArgument, match=r"stopped after 0\.2 s"):
         query(reader, endless, limits=QueryLimits(run_s_max=0.2))
     assert query(reader, "SELECT 1 AS one").rows == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        "SELECT sum(range) FROM range(1000000000000)",
+        "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT max(i) FROM r",
+        "SELECT pg_sleep(1000)",
+    ],
+)
+def test_what_has_no_end_is_stopped(reader: duckdb.DuckDBPyConnection, endless: str) -> None:
+    with pytest.raises(BadArgument, match="stopped after"):
+        query(reader, endless, limits=QueryLimits(run_s_max=0.2))
+    assert query(reader, "SELECT 1 AS one").rows == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        "SELECT list_transform(range(100000000), x -> repeat('y', 100))",
+        "SELECT range(10000), range(10000)",
+        "SELECT repeat(repeat('x', 10000), 10000)",
+        "SELECT lpad('x', 100000000, 'y')",
+        "SELECT list_resize([1], 100000000)",
+        "SELECT Generate_Series(1, 100000000)",
+    ],
+)
+def test_a_value_that_would_grow_beyond_bounds_is_never_made(
+    reader: duckdb.DuckDBPyConnection, large: str
+) -> None:
+    with pytest.raises(BadArgument, match="are the most"):
+        query(reader, large)
+
+
+@pytest.mark.parametrize(
+    "unsure", ["SELECT repeat('x', seq * 1000000000) FROM changes", "SELECT range(10 ** 9)"]
+)
+def test_a_value_whose_size_is_not_known_is_never_made(
+    reader: duckdb.DuckDBPyConnection, unsure: str
+) -> None:
+    with pytest.raises(BadArgument, match="whole number"):
+        query(reader, unsure)
+
+
+def test_small_values_may_grow(reader: duckdb.DuckDBPyConnection) -> None:
+    assert query(reader, "SELECT lpad(seq::VARCHAR, 5, '0') FROM changes ORDER BY seq LIMIT 1").rows == [
+        ("00001",)
+    ]
+    assert query(reader, "SELECT count(*) FROM range(100000)").rows == [(100_000,)]
+    assert query(reader, "SELECT len(range(1, 10))").rows == [(9,)]
 
 
 def test_rows_beyond_the_limit_are_cut_off_and_said(reader: duckdb.DuckDBPyConnection) -> None:
@@ -166,10 +251,13 @@ def test_what_would_take_all_memory_is_bounded_and_the_reader_stays_good(
     reader: duckdb.DuckDBPyConnection,
 ) -> None:
     reader.execute("SET memory_limit = '200MB'")
-    hungry = "SELECT list(a.i || repeat('x', 1000)) FROM range(10000000) a(i)"
-    with pytest.raises(BadArgument) as refused:
-        query(reader, hungry, limits=QueryLimits(run_s_max=5))
-    assert "\n" not in refused.value.sentence()
+    for hungry in (
+        "SELECT list(a.i || repeat('x', 1000)) FROM range(10000000) a(i)",
+        "SELECT string_agg(repeat('x', 1000000)) FROM range(100000)",
+    ):
+        with pytest.raises(BadArgument) as refused:
+            query(reader, hungry, limits=QueryLimits(run_s_max=5))
+        assert "\n" not in refused.value.sentence()
     assert query(reader, "SELECT count(*) FROM changes").rows == [(3,)]
 
 

@@ -153,8 +153,8 @@ def test_a_seal_that_was_cut_off_before_its_manifest_leaves_nothing(tmp_path: Pa
     with opened(tmp_path) as journal:
         commit(journal, changes(1, 10))
         with journal.reader() as cursor:
-            queries = {"changes": "SELECT * FROM store.hot_changes"}
-            segments.write_files(cursor, journal.segments, 1, queries)
+            queries = {t: f"SELECT * FROM store.hot_{t}" for t in ("changes", "fields")}
+            segments.write_files(cursor, journal.segments, 1, [queries], spans=False)
     with opened(tmp_path) as journal:
         assert not (folder_of(tmp_path) / "000001").exists()
         assert ask(journal, HOT) == [(10, 20)]
