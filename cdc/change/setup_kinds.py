@@ -116,8 +116,16 @@ SETUP_KINDS: Final = (
         name_column="AssigneeId",
         stamped=True,
     ),
-    SetupKind("UserRole", ("Id", "Name", "DeveloperName", "ParentRoleId", *_CHANGED)),
-    SetupKind("Group", ("Id", "Name", "DeveloperName", "Type", "RelatedId", *_CHANGED)),
+    SetupKind(
+        "UserRole",
+        ("Id", "Name", "DeveloperName", "ParentRoleId", *_CHANGED),
+        name_column="DeveloperName",
+    ),
+    SetupKind(
+        "Group",
+        ("Id", "Name", "DeveloperName", "Type", "RelatedId", *_CHANGED),
+        name_column="DeveloperName",
+    ),
     SetupKind("GroupMember", ("Id", "GroupId", "UserOrGroupId"), name_column="UserOrGroupId", stamped=True),
     SetupKind(
         "FlowDefinition",

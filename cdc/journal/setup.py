@@ -7,7 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cdc.change.setup_kinds import KIND_OF
+from cdc.change.setup_kinds import AUDIT_TRAIL, KIND_OF
 from cdc.journal.rows import Rows
 from cdc.journal.statements import statement
 from cdc.journal.tables import registered
@@ -30,3 +30,5 @@ def write_setup(connection: Any, org: str, rows: Rows) -> None:
     connection.execute(statement("insert_setup_trail"), {"org": org})
     with registered(connection, batch_kinds=KINDS):
         connection.execute(statement("insert_setup_facts"), {"org": org})
+    if pc.any(pc.equal(rows.changes["entity"], AUDIT_TRAIL)).as_py():
+        connection.execute(statement("name_setup_facts"))

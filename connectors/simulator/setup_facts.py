@@ -453,6 +453,15 @@ class SetupFacts:
             user = next((one for one in self._org.users if one["id"] == row["AssigneeId"]), {})
             who = user.get("username", row["AssigneeId"])
             return f"permission set {held.get('Name') or held.get('DeveloperName')}: assigned to user {who}"
+        if kind == "GroupMember":
+            user = next((one for one in self._org.users if one["id"] == row["UserOrGroupId"]), {})
+            group = self._rows["Group"].get(row["GroupId"], {})
+            return f"group {group.get('DeveloperName')}: member {user.get('username', row['UserOrGroupId'])}"
+        if kind == "PermissionSetGroupComponent":
+            group = self._rows["PermissionSetGroup"].get(row["PermissionSetGroupId"], {})
+            held = sets.get(row["PermissionSetId"], {})
+            named = held.get("Name") or held.get("DeveloperName")
+            return f"permission set group {group.get('DeveloperName')}: permission set {named}"
         if kind in ("ObjectPermissions", "FieldPermissions"):
             held = sets.get(row["ParentId"], {})
             granted = [key.removeprefix("Permissions") for key, value in row.items() if value is True]

@@ -1,6 +1,6 @@
 -- Changes of the org's set-up that were found by comparing two readings: rows that are new, other or gone.
 -- batch_kinds: what each kind's rows are called by. Who did it is what the row says, else what the audit trail said
--- of it in the hour before. Source as files is told of where its component has no rows of its own kind: those of a flow
+-- of it since the reading before, an hour at the most; a line that comes later is looked at by `name_setup_facts`. Source as files is told of where its component has no rows of its own kind: those of a flow
 -- or class say the same, and sooner. $org is the alias.
 INSERT INTO store.setup_changes
 WITH
@@ -42,7 +42,7 @@ wanted AS (
     FROM shown
 ),
 names AS (
-    SELECT f.record_id, arg_max(f.value, (f.seq, f.field = 'Username')) AS name
+    SELECT f.record_id, arg_max(f.value, (f.seq, CASE f.field WHEN 'Username' THEN 2 WHEN 'DeveloperName' THEN 1 ELSE 0 END)) AS name
     FROM main.field_changes f
     WHERE f.entity IN ('User', 'PermissionSet', 'PermissionSetGroup', 'MutingPermissionSet', 'Group')
       AND f.field IN ('Username', 'Name', 'DeveloperName') AND f.value IS NOT NULL
@@ -82,14 +82,17 @@ moved AS (
 ),
 told AS (
     SELECT
-        m.seq, arg_max({'user_id': t.user_id, 'at': t."at"}, (t."at", t.seq)) AS line
+        -- What goes with what it hung below is told of by the line of that.
+        m.seq, arg_max({'user_id': t.user_id, 'at': t."at"}, (contains(t.display, m.name), t."at", t.seq)) AS line
     FROM moved m
     JOIN store.setup_changes t
         ON t.source = 'audit trail'
         AND t."at" BETWEEN m.effective_at - INTERVAL 1 HOUR AND m.effective_at + INTERVAL 5 SECONDS
         AND contains(t.display, coalesce(m.parents[1], m.name))
-        AND contains(t.display, m.name)
-    WHERE m.user_id IS NULL
+        AND (contains(t.display, m.name) OR (m.kind = 'DELETE' AND len(m.parents) > 0))
+    LEFT JOIN store.channels p ON p.channel = '/poll/' || m.entity
+    -- It happened since the reading before: an older line is of something else.
+    WHERE m.user_id IS NULL AND t."at" >= coalesce(p.passed_to, t."at") - INTERVAL 5 SECONDS
     GROUP BY m.seq
 )
 SELECT
