@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from cdc.change.order import READ_MARGIN_MS
 from tests.unit.answer import recorded
 from tests.unit.answer.histories import History, Org, history
-from tests.unit.answer.model import Moment, Said, state
+from tests.unit.answer.model import Journal, Moment, Said, state
 
 FACTOR = int(os.environ.get("CDC_TEST_HISTORIES", "1"))
 AGAINST_TRUTH = 4_000 * FACTOR
@@ -146,10 +147,17 @@ def moments(random: Random, past: History, *, times: int, cuts: int) -> Iterator
         yield Moment(cut=random.choice(ordinals))
 
 
-def wrong_claims(seed: int, margin: int, counts: Counter[str], moments: int = 4) -> Iterator[str]:
-    """What the rule says is known and is not so, at times and cuts of one history."""
+def wrong_claims(
+    seed: int,
+    margin: int,
+    counts: Counter[str],
+    moments: int = 4,
+    without: Callable[[Journal], Journal] = lambda journal: journal,
+) -> Iterator[str]:
+    """What the rule says is known and is not so, at times and cuts of one history; `without` takes something away."""
     random = Random(seed)
     past = history(random, margin=margin)
+    past = replace(past, journal=without(past.journal))
     candidates = past.times()
     for _ in range(moments if candidates else 0):
         at = random.choice(candidates)

@@ -194,10 +194,10 @@ class Rig:
         async with asyncio.timeout(20):
             await self.running
 
-    def records(self, *topics: str) -> list[LogRecord]:
+    def records(self, *topics: str, idle_s: float = 0.05) -> list[LogRecord]:
         """What the log holds, in its order; of these topics, if any are named."""
         out: list[LogRecord] = []
-        batches = self.log.batches(Checkpoint(), idle_s=0.05)
+        batches = self.log.batches(Checkpoint(), idle_s=idle_s)
         for batch in batches:
             if not batch.records:
                 break
