@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cdc.capture.setup_memory import SetupMemory, State, gone
+from cdc.capture.setup_memory import SetupMemory, State, gone, scan_of
 from cdc.change.metadata import SOURCE_TYPES, Source, components
 from cdc.change.setup_kinds import METADATA, METADATA_FILE, METADATA_TYPE
 from cdc.change.values import canonical_text
@@ -73,7 +73,11 @@ class MetadataReader:
                         source, one, after, read_to, is_first, moved, before.passed_to
                     )
                 fresh[name] = said
-        states += [(name, gone(METADATA, name, after, read_to)) for name in known if name not in listed]
+        states += [
+            (name, gone(METADATA, name, after, before.passed_to, read_to))
+            for name in known
+            if name not in listed
+        ]
         memory.spent(METADATA, self.org.calls - calls)
         await memory.write(METADATA, states, known, fresh, memory.position(METADATA, before, read_to))
         await self._keep_types(listing.types, after, read_to)
@@ -124,7 +128,7 @@ class MetadataReader:
                     )
         stamp = canonical_text(listed.modified_at, "datetime") if listed.modified_at else None
         values |= {"LastModifiedDate": stamp, "LastModifiedById": listed.modified_by or None}
-        made = _state(METADATA, source.name, values, after, read_to)
+        made = _state(METADATA, source.name, values, after, read_to, since)
         made["kind"] = "BASELINE" if is_first else "REREAD"
         if is_stamped_anew and stamp:
             moved_at = _millis(stamp)
@@ -142,7 +146,9 @@ class MetadataReader:
             return
         new = [one for one in fresh if one not in known]
         states = [(one, _state(METADATA_TYPE, one, {"Name": one}, after, read_to)) for one in new]
-        states += [(one, gone(METADATA_TYPE, one, after, read_to)) for one in known if one not in fresh]
+        states += [
+            (one, gone(METADATA_TYPE, one, after, Millis(0), read_to)) for one in known if one not in fresh
+        ]
         await self.memory.write(METADATA_TYPE, states, known, fresh, None)
 
     async def _keep_files(self) -> None:
@@ -197,14 +203,19 @@ def _kept(text: str) -> tuple[str | None, list[tuple[str, str]]]:
 
 
 def _state(
-    kind: str, record_id: str, values: Mapping[str, str | None], after: Ordinal, read_to: Millis
+    kind: str,
+    record_id: str,
+    values: Mapping[str, str | None],
+    after: Ordinal,
+    read_to: Millis,
+    since: int = 0,
 ) -> dict[str, Any]:
     return {
         "entity": kind,
         "record_id": record_id,
         "kind": "REREAD",
         "source": "setup",
-        "scan_id": f"setup-{METADATA}-{read_to}",
+        "scan_id": scan_of(METADATA, Millis(since), read_to),
         "after_ordinal": after,
         "read_to": read_to,
         "anchor_at": read_to,

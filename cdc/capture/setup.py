@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cdc.capture.backoff import Backoff
 from cdc.capture.metadata import MetadataReader
 from cdc.capture.poll import OVERLAP_MS
-from cdc.capture.setup_memory import SetupMemory, State, gone
+from cdc.capture.setup_memory import SetupMemory, State, gone, scan_of
 from cdc.change.setup_kinds import (
     AUDIT_TRAIL,
     DEPLOYS,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SOURCES_PER_POLL_MAX: Final = 500
 """Rows whose source is asked for in one reading, a call each; the next reading goes on."""
+BODIES_PER_CALL: Final = 50
+"""Texts of a megabyte at the most: the org cuts pages of them shorter."""
 LOOK_EVERY_S: Final = 1.0
 FIRST_AUDIT_DAYS: Final = 180
 """How far back an org keeps its audit trail."""
@@ -132,10 +134,15 @@ class SetupPoller:
                 values |= await self._source(kind, record_id)
             state = self._state(kind, record_id, values, after, read_to, is_first, before.passed_to, stamp)
             states.append((record_id, state))
+        await self._add_bodies(kind, states, fresh, known)
         if kind.append_only:
             fresh = self._overlapping(known, fresh, rows)
         else:
-            states += [(one, gone(kind.name, one, after, read_to)) for one in known if one not in fresh]
+            states += [
+                (one, gone(kind.name, one, after, before.passed_to, read_to))
+                for one in known
+                if one not in fresh
+            ]
         memory.spent(kind.name, self._calls)
         await memory.write(kind.name, states, known, fresh, memory.position(kind.name, before, read_to))
         return len(states)
@@ -205,6 +212,29 @@ class SetupPoller:
         row, _ = await self._one(soql, kind)
         return {kind.source_column: _text(_plain(row.get(kind.source_column)))} if row else {}
 
+    async def _add_bodies(
+        self, kind: SetupKind, states: list[State], fresh: dict[str, str], known: Mapping[str, str]
+    ) -> None:
+        """The text of what moved, some rows a call; a row that is gone meanwhile is left for the next reading."""
+        if not kind.body_column:
+            return
+        bodies: dict[str, str | None] = {}
+        ids = [record_id for record_id, _ in states]
+        for at in range(0, len(ids), BODIES_PER_CALL):
+            some = "', '".join(ids[at : at + BODIES_PER_CALL])
+            soql = f"SELECT Id, {kind.body_column} FROM {kind.name} WHERE Id IN ('{some}')"
+            async for page in self.recorder.scheduler.scanner.org.query(soql, tooling=kind.tooling):
+                self._calls += 1
+                bodies.update({str(row["Id"]): _text(row.get(kind.body_column)) for row in page.rows})
+        for record_id, state in states:
+            if record_id in bodies:
+                state["values"][kind.body_column] = bodies[record_id]
+                continue
+            fresh.pop(record_id, None)
+            if record_id in known:
+                fresh[record_id] = known[record_id]
+        states[:] = [one for one in states if one[0] in bodies]
+
     async def _deployed(self, deploy_id: str) -> dict[str, str | None]:
         if self.recorder.metadata is None:
             return {}
@@ -248,7 +278,7 @@ class SetupPoller:
             # A user may be streamed too; then these are some of its fields, and no baseline of it.
             "kind": "BASELINE" if is_first and kind.name != "User" else "REREAD",
             "source": "setup",
-            "scan_id": f"setup-{kind.name}-{read_to}",
+            "scan_id": scan_of(kind.name, since, read_to),
             "after_ordinal": after,
             "read_to": read_to,
             "anchor_at": anchor,

@@ -127,14 +127,19 @@ class SetupMemory:
         cost.calls += calls
 
 
-def gone(kind: str, record_id: str, after: Ordinal, read_to: Millis) -> dict[str, Any]:
+def scan_of(kind: str, since: Millis, read_to: Millis) -> str:
+    """The name of a reading: what it found new happened between these two times of the org (0: it is the first)."""
+    return f"setup-{kind}-{since}-{read_to}"
+
+
+def gone(kind: str, record_id: str, after: Ordinal, since: Millis, read_to: Millis) -> dict[str, Any]:
     """A row that was there and is there no more."""
     return {
         "entity": kind,
         "record_id": record_id,
         "kind": "DELETE",
         "source": "setup",
-        "scan_id": f"setup-{kind}-{read_to}",
+        "scan_id": scan_of(kind, since, read_to),
         "after_ordinal": after,
         "read_to": read_to,
         "anchor_at": read_to,

@@ -44,7 +44,8 @@ _CHANGED = ("LastModifiedDate", "LastModifiedById")
 
 @dataclass(frozen=True, slots=True)
 class SetupKind:
-    """`name_column` is what people call it by; `source_column` is asked for row by row; `body_column` is text.
+    """`name_column` is what people call it by; `source_column` is asked for row by row, `body_column`
+    of what moved, some rows a call.
 
     `stamped`: it has no LastModifiedDate, and SystemModstamp is asked for beside the columns, as the time of a change.
     `append_only`: its rows are what happened; they are read from a time on, and that one is gone says nothing.
@@ -151,13 +152,13 @@ SETUP_KINDS: Final = (
     ),
     SetupKind(
         "ApexTrigger",
-        ("Id", "Name", "TableEnumOrId", "Status", "ApiVersion", "Body", *_CHANGED),
+        ("Id", "Name", "TableEnumOrId", "Status", "ApiVersion", *_CHANGED),
         tooling=True,
         body_column="Body",
     ),
     SetupKind(
         "ApexClass",
-        ("Id", "Name", "Status", "ApiVersion", "Body", *_CHANGED),
+        ("Id", "Name", "Status", "ApiVersion", *_CHANGED),
         tooling=True,
         body_column="Body",
     ),

@@ -5,7 +5,9 @@
 INSERT INTO store.setup_changes
 WITH
 mine AS (
-    SELECT seq, entity, record_id, kind, user_id, effective_at
+    SELECT
+        seq, entity, record_id, kind, user_id, effective_at,
+        coalesce(try_cast(regexp_extract(scan_id, '-(\d+)-\d+$', 1) AS BIGINT), 0) AS since
     FROM batch_changes
     WHERE source = 'setup' AND entity NOT IN ('SetupAuditTrail', 'MetadataFile', 'MetadataType')
       -- Deploys are what happened, also those of before the first reading.
@@ -89,10 +91,12 @@ told AS (
         ON t.source = 'audit trail'
         AND t."at" BETWEEN m.effective_at - INTERVAL 1 HOUR AND m.effective_at + INTERVAL 5 SECONDS
         AND contains(t.display, coalesce(m.parents[1], m.name))
-        AND (contains(t.display, m.name) OR (m.kind = 'DELETE' AND len(m.parents) > 0))
-    LEFT JOIN store.channels p ON p.channel = '/poll/' || m.entity
-    -- It happened since the reading before: an older line is of something else.
-    WHERE m.user_id IS NULL AND t."at" >= coalesce(p.passed_to, t."at") - INTERVAL 5 SECONDS
+        AND (
+            contains(t.display, m.name)
+            OR (m.kind = 'DELETE' AND len(m.parents) > 0 AND regexp_matches(t.display, '(?i)delet|remov'))
+        )
+    -- It happened since the reading before: an older line is of something else. Lines behind it: `name_setup_facts`.
+    WHERE m.user_id IS NULL AND t.seq < m.seq AND epoch_ms(t."at") >= m.since - 5000
     GROUP BY m.seq
 )
 SELECT
