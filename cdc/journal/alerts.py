@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cdc.journal.control import Told
+from cdc.journal.statements import statement
 from cdc.journal.tables import ALERTS, DECISIONS, append, as_json, known_moment, moment
 
 _TIMES: Final = ("first_change_at", "last_change_at", "decided_at")
@@ -39,14 +40,12 @@ def _row(org: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_decisions(connection: Any, decisions: Sequence[Told]) -> None:
-    """Decisions that are not held yet, inside the caller's transaction."""
+    """Decisions that are not held yet, inside the caller's transaction. Only those of the same times are looked at:
+    what is held grows with every audited call."""
     if not decisions:
         return
-    held = set(
-        connection.execute(
-            "SELECT kind, epoch_us(\"at\"), coalesce(alert_id, ''), coalesce(by_whom, ''), detail FROM store.decisions"
-        ).fetchall()
-    )
+    times = sorted({known_moment(told.values["at"]) for told in decisions})
+    held = set(connection.execute(statement("decisions_of"), {"times": times}).fetchall())
     rows = []
     for told in decisions:
         v = told.values

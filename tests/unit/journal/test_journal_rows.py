@@ -12,6 +12,7 @@ import pytest
 
 from cdc.errors import StopProcess
 from cdc.journal.journal import DuckJournal
+from cdc.journal.statements import statement
 from tests.unit.journal.batches import (
     CHANNEL,
     SECOND,
@@ -331,3 +332,20 @@ def test_every_public_time_is_a_timestamp_without_a_zone(journal: DuckJournal) -
         " AND (ends_with(column_name, '_at') OR column_name IN ('passed_to', 'live_from', 'at'))",
     )
     assert rows == [("TIMESTAMP",)]
+
+
+def test_a_decision_read_twice_is_held_once_and_only_those_of_its_time_are_looked_at(tmp_path: Path) -> None:
+    told = [decision("ack", f"alert{n}", "ann", T0 + n * SECOND) for n in range(50)]
+    with opened(tmp_path) as journal:
+        commit(journal, batch(control=told))
+        again = [told[7], decision("ack", "alert7", "bob", T0 + 7 * SECOND), told[3]]
+        commit(journal, batch(control=again, offset=1))
+        assert ask(journal, "SELECT count(*) FROM store.decisions") == [(51,)]
+        with journal.reader() as reader:
+            times = [(T0 + n * SECOND) * 1000 for n in (3, 7)]
+            looked_at = reader.execute(statement("decisions_of"), {"times": times}).fetchall()
+    assert sorted((alert_id, by) for _, _, alert_id, by, _ in looked_at) == [
+        ("alert3", "ann"),
+        ("alert7", "ann"),
+        ("alert7", "bob"),
+    ]
