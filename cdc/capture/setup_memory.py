@@ -36,14 +36,15 @@ State = tuple[str, dict[str, Any]]
 
 @dataclass(slots=True)
 class Cost:
-    """What the readings of a kind have cost so far in this process."""
+    """What the readings of a kind have cost so far in this process; the first one, which reads everything, apart."""
 
+    first: int = 0
     readings: int = 0
     calls: int = 0
 
     def sentence(self, interval_s: float) -> str:
         """As a person reads it, and `cdc status` adds it up."""
-        each = self.calls / max(1, self.readings)
+        each = self.calls / self.readings if self.readings else float(self.first)
         return f"{each:.1f} API calls a reading, {round(each * DAY_S / interval_s)} API calls a day"
 
 
@@ -122,7 +123,10 @@ class SetupMemory:
 
     def spent(self, kind: str, calls: int) -> None:
         """A reading of a kind took so many calls."""
-        cost = self.costs.setdefault(kind, Cost())
+        cost = self.costs.get(kind)
+        if cost is None:
+            self.costs[kind] = Cost(first=calls)
+            return
         cost.readings += 1
         cost.calls += calls
 

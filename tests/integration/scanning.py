@@ -275,10 +275,10 @@ async def made_recorder(world: World, options: CaptureOptions) -> Recorder:
 @asynccontextmanager
 async def recorded(
     folder: Path, *, records: int = 300, knobs: Knobs | None = None, members: Sequence[str] | None = None,
-    seed: int = 7, started: bool = True, **options: Any,
+    seed: int = 7, started: bool = True, users: int = 5, **options: Any,
 ) -> AsyncIterator[World]:  # fmt: skip
     """The org with its recorder running; stopped at the end. `members`: entities selected for change capture."""
-    plan = Plan(users=5, records=records, knobs=knobs or Knobs.cruel(), speed=SPEED)
+    plan = Plan(users=users, records=records, knobs=knobs or Knobs.cruel(), speed=SPEED)
     simulator = Simulator(
         SimulatorOptions(
             "127.0.0.1:0", "127.0.0.1:0", plan=plan, seed=seed, wire=WireOptions(keepalive_s=0.1)

@@ -13,7 +13,8 @@ from typing import Any
 from cdc.answer.setup_cause import setup_before
 from cdc.answer.setup_diff import PEOPLE, differences, setup_diff
 from cdc.answer.setup_rows import Setup, setup_at, setup_log
-from cdc.answer.setup_source import sources_of
+from cdc.answer.setup_source import read_tree, setup_of, sources_of
+from cdc.answer.setup_tree import all_sources, tree_of
 from cdc.change.metadata import Source, manifest, package_files, zipped
 from cdc.change.setup_kinds import SETUP_KINDS
 from cdc.ports.log import LogRecord
@@ -365,3 +366,54 @@ async def test_a_deploy_is_in_the_log_with_its_components_and_who(tmp_path: Path
         [row] = [row for row in log if row["component"] == f"DeployRequest:{deploy.id}"]
         assert row["user_id"] == someone
         assert row["display"] == "deployed 1 components, succeeded: created ApexClass:Prices"
+
+
+async def test_two_orgs_and_a_source_tree_differ_where_their_files_say_something_else(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    given: dict[str, Any] = {"members": ("Account",), "setup_interval_s": 0.3, "metadata_types": TYPES}
+    async with (
+        recorded(tmp_path / "one", **given) as one,
+        recorded(tmp_path / "two", **given, seed=8) as two,
+    ):
+        one.org.setup.put("ApexClass", {"Name": "Both", "Body": "public class Both {\n  // first\n}\n"})
+        two.org.setup.put("ApexClass", {"Name": "Both", "Body": "public class Both {\n  // other\n}\n"})
+        scenarios.play(one.org, scenarios.start(one.org, "deploy_with_side_effect", records=1))
+        two.org.change_schema("Account", add=["Extra__c Text"])
+        for world in (one, two):
+            await read_again(world)
+            await world.until("source is read", lambda world=world: "ApexClass:Both" in sources(world))
+        await one.until("the flow is read", lambda: "Flow:Opportunity_Delivery_Sync" in sources(one))
+        await two.until("the field is read", lambda: "CustomField:Account.Extra__c" in sources(two))
+        sides = [Setup({k: found for k, found in rows(w).items() if k not in PEOPLE}) for w in (one, two)]
+        tree = tree_of(sides[0])
+    found = list(differences(*sides))
+    assert {row[:2] for row in found} == {
+        ("ApexClass:Both", "changed"),
+        ("CustomField:Account.Extra__c", "added"),
+        ("Flow:Opportunity_Delivery_Sync", "removed"),
+        ("Flow:Opportunity_Delivery_Sync-1", "removed"),
+        ("Flow:Opportunity_Delivery_Sync-2", "removed"),
+        ("FlowDefinition:Opportunity_Delivery_Sync", "removed"),
+    }
+    lines = [row[2:] for row in found if row[0] == "ApexClass:Both"]
+    assert lines[1:] == [
+        ("classes/Both.cls", " public class Both {"),
+        ("classes/Both.cls", "-  // first"),
+        ("classes/Both.cls", "+  // other"),
+        ("classes/Both.cls", " }"),
+    ]
+    folder = tmp_path / "tree" / "force-app" / "main" / "default"
+    for path, text in tree.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    held = setup_of(all_sources(sides[0]).values())
+    assert list(differences(held, setup_of(read_tree(tmp_path / "tree").values()))) == []
+    (folder / "classes/Both.cls").write_text("public class Both {\n  // mine\n}\n")
+    (folder / "flows/Opportunity_Delivery_Sync.flow-meta.xml").unlink()
+    found = list(differences(held, setup_of(read_tree(tmp_path / "tree").values())))
+    assert {row[:2] for row in found} == {
+        ("ApexClass:Both", "changed"),
+        ("Flow:Opportunity_Delivery_Sync", "removed"),
+    }
+    assert [row[3] for row in found if row[0] == "ApexClass:Both"][2:4] == ["-  // first", "+  // mine"]
