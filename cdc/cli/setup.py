@@ -178,7 +178,7 @@ def compare(
     form: ANY_FORM = Format.TABLE,
     output: OUTPUT = None,
 ) -> None:
-    """Where this org (-) and another org, or a source tree (+), differ. Example: cdc setup compare sandbox.toml
+    """Where this org (-) and another org, or a source tree (+), differ. Example: cdc setup compare acme.toml
 
     Line by line; ids, dates and order are no difference. A folder is compared with the components of the types that
     are in it. Exits with 4 where they differ.
@@ -201,7 +201,10 @@ def compare(
 
 @group.command()
 def rollback(
-    at: AT = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="T", help="The moment to go back to: 2026-11-23T10:02:00Z, -1h."),
+    ] = None,
     before: BEFORE = None,
     component: Annotated[
         list[str] | None,

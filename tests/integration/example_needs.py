@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cdc.answer.answers import instant
+from tests.integration.living import until
 from tests.integration.recovering import World
 
 FINISHES, ENDLESS, ALONE = "finishes", "endless", "alone"
@@ -133,6 +134,14 @@ def _day(lived: Lived) -> Words:
     return {}
 
 
+def _source_read(lived: Lived) -> Words:
+    """Source of the set-up has been read, and the moment to go back to is behind that."""
+    run = lived.world.run
+    until("source is read", lambda: run.rows("setup_state", kind="MetadataComponent", limit=1))
+    [[moment]] = run.sql("SELECT max(effective_at) FROM changes WHERE entity = 'MetadataComponent'")
+    return {"-1h": moment}
+
+
 NEEDS: dict[str, Need] = {
     "run": Need(ALONE),
     "capture": Need(ALONE),
@@ -154,6 +163,7 @@ NEEDS: dict[str, Need] = {
     "incident widen": Need(prepare=_incident),
     "incident contain": Need(prepare=_incident),
     "incident close": Need(prepare=_incident),
+    "setup rollback": Need(prepare=_source_read),
     "restore plan": Need(prepare=_incident),
     "restore show": Need(prepare=_plan),
     "restore apply": Need(prepare=_plan),
