@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -23,9 +24,11 @@ from cdc.change.order import READ_MARGIN_MS
 from cdc.journal.journal import DuckJournal
 from cdc.log.embedded import EmbeddedLog
 from cdc.log.follow import follow
+from cdc.log.kafka import KafkaLog, KafkaLogOptions
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
 from cdc.ports.columns import ColumnBatch
+from cdc.ports.log import Log
 from cdc.ports.types import SchemaId
 from connectors.salesforce.grants import AuthMethod, Credentials
 from connectors.salesforce.pubsub import PubSubOptions, PubSubSource
@@ -56,7 +59,7 @@ class World:
     simulator: Simulator
     options: CaptureOptions
     session: Session
-    log: EmbeddedLog
+    log: Log
     journal: DuckJournal
     recorder: Recorder
     requested: list[dict[str, Any]] = field(default_factory=list)
@@ -275,9 +278,10 @@ async def made_recorder(world: World, options: CaptureOptions) -> Recorder:
 @asynccontextmanager
 async def recorded(
     folder: Path, *, records: int = 300, knobs: Knobs | None = None, members: Sequence[str] | None = None,
-    seed: int = 7, started: bool = True, users: int = 5, **options: Any,
+    seed: int = 7, started: bool = True, users: int = 5, kafka: str = "", **options: Any,
 ) -> AsyncIterator[World]:  # fmt: skip
-    """The org with its recorder running; stopped at the end. `members`: entities selected for change capture."""
+    """The org with its recorder running; stopped at the end. `members`: entities selected for change capture.
+    `kafka`: a broker's address, in place of the embedded log."""
     plan = Plan(users=users, records=records, knobs=knobs or Knobs.cruel(), speed=SPEED)
     simulator = Simulator(
         SimulatorOptions(
@@ -296,7 +300,9 @@ async def recorded(
         )  # fmt: skip
         session = Session(login, SessionOptions(login_interval_s=0))
         stack.push_async_callback(session.close)
-        log = EmbeddedLog("acme", folder / "log.sqlite")
+        log: Log = EmbeddedLog("acme", folder / "log.sqlite")
+        if kafka:
+            log = KafkaLog("acme", KafkaLogOptions(kafka, f"scans.{uuid.uuid4().hex}", partitions=3))
         requested: list[dict[str, Any]] = []
 
         def request(jobs: list[dict[str, Any]]) -> None:

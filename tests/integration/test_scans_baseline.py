@@ -33,10 +33,13 @@ def between_pages(world: World, happen: Callable[[], None]) -> None:
     world.recorder.scheduler.scanner.org = Between(org, at)  # type: ignore[arg-type]
 
 
-async def test_what_happens_in_the_middle_of_a_running_baseline_is_right_afterwards(tmp_path: Path) -> None:
+@pytest.mark.parametrize("road", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def test_what_happens_in_the_middle_of_a_running_baseline_is_right_afterwards(
+    road: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """Changed, deleted and created records, of the page that was read and of the one that was not."""
-    members = ("Account",)
-    async with recorded(tmp_path, records=10_100, members=members, started=False) as world:
+    kafka = request.getfixturevalue("kafka") if road == "kafka" else ""
+    async with recorded(tmp_path, records=10_100, members=("Account",), started=False, kafka=kafka) as world:
         ids = world.ids()
         assert len(ids) > 2_000
         read, unread = ids[10:20], ids[-20:-10]

@@ -15,6 +15,7 @@ from connectors.simulator.clock import HOUR_MS, MINUTE_MS
 from connectors.simulator.model import Change, Op
 from tests.integration.scanning import World, recorded
 
+ROADS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
 CHANGES, DELETES = 500, 50
 RETENTION_MS = 73 * HOUR_MS
 
@@ -36,10 +37,12 @@ def missed(world: World, random: Random) -> list[str]:
     return sorted(set(updates))
 
 
+@pytest.mark.parametrize("road", ROADS)
 async def test_an_expired_position_is_told_repaired_and_what_lay_between_stays_unknown(
-    tmp_path: Path,
+    road: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    async with recorded(tmp_path, records=1_500, members=("Account", "Contact")) as world:
+    kafka = request.getfixturevalue("kafka") if road == "kafka" else ""
+    async with recorded(tmp_path, records=1_500, members=("Account", "Contact"), kafka=kafka) as world:
         await world.settled(entities=2)
         world.org.clock.advance(MINUTE_MS)  # surely behind the baselines, whatever the clocks say
         before_ms, known = world.org.clock.now_ms(), world.ids()
