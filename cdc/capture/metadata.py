@@ -19,7 +19,6 @@ from cdc.capture.setup_memory import SetupMemory, State, gone, scan_of
 from cdc.change.metadata import SOURCE_TYPES, Source, components
 from cdc.change.setup_kinds import METADATA, METADATA_FILE, METADATA_TYPE
 from cdc.change.values import canonical_text
-from cdc.errors import BadArgument, OrgUnavailable, TooLarge
 from cdc.logs import Event
 from cdc.ports.metadata import RETRIEVE_COMPONENTS_MAX, Listed, OrgMetadata
 from cdc.ports.types import Millis, Ordinal
@@ -85,25 +84,14 @@ class MetadataReader:
         return len(states)
 
     async def _retrieved(self, members: Mapping[str, Sequence[str]]) -> dict[str, Source]:
-        """Components of one package; where that is too much for the org, of its halves."""
-        try:
-            answer = await self.org.retrieve(members)
-        except TooLarge as error:
-            halves = _halves(members)
-            if not halves:
-                raise OrgUnavailable(
-                    error.what, where=error.where, do="leave the type out of poll.metadata"
-                ) from None
-            found: dict[str, Source] = {}
-            for half in halves:
-                found |= await self._retrieved(half)
-            return found
+        """Components of one package. A file that cannot be read is told of, and does not stand in the way of others."""
+        answer = await self.org.retrieve(members)
         for problem in answer.problems:
-            self.recorder.org_logger.warning(Event.POLL_FAILED, entity=METADATA, error=problem)
-        try:
-            return components(answer.files, members)
-        except ValueError as error:
-            raise BadArgument(f"the org's metadata cannot be read: {error}", where=METADATA) from None
+            self._problem(problem)
+        return components(answer.files, members, self._problem)
+
+    def _problem(self, problem: str) -> None:
+        self.recorder.org_logger.warning(Event.POLL_FAILED, entity=METADATA, error=problem)
 
     async def _states(
         self,
@@ -175,20 +163,6 @@ def _packages(wanted: Sequence[Listed]) -> Iterator[dict[str, list[str]]]:
         for one in ordered[at : at + RETRIEVE_COMPONENTS_MAX]:
             members.setdefault(one.type, []).append(one.full_name)
         yield members
-
-
-def _halves(members: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
-    """Two packages of half the components each; none where there is only one."""
-    pairs = [(kind, name) for kind, names in members.items() for name in names]
-    if len(pairs) < 2:
-        return []
-    made: list[dict[str, list[str]]] = []
-    for some in (pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]):
-        half: dict[str, list[str]] = {}
-        for kind, name in some:
-            half.setdefault(kind, []).append(name)
-        made.append(half)
-    return made
 
 
 def _kept(text: str) -> tuple[str | None, list[tuple[str, str]]]:

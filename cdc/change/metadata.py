@@ -11,7 +11,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree
@@ -101,10 +101,15 @@ class Source:
 # -- from files to components -----------------------------------------------------------------------------------
 
 
-def components(files: Mapping[str, str], types: Iterable[str] = SOURCE_TYPES) -> dict[str, Source]:
+def components(
+    files: Mapping[str, str],
+    types: Iterable[str] = SOURCE_TYPES,
+    problem: Callable[[str], None] | None = None,
+) -> dict[str, Source]:
     """The components in the files of a package or a source tree, by name; paths of either layout, below any folder.
 
-    Files that are of no type wanted are left out. Raises ValueError for an object's file that is not XML.
+    Files that are of no type wanted are left out. Raises ValueError for an object's file that is not XML; with
+    `problem` that is told instead, and the file left out.
     """
     wanted = set(types)
     found: dict[str, Source] = {}
@@ -112,7 +117,12 @@ def components(files: Mapping[str, str], types: Iterable[str] = SOURCE_TYPES) ->
     for path, text in files.items():
         folder, name = _placed(path)
         if folder == "objects":
-            found |= {one.name: one for one in _of_object(name, text) if one.type in wanted}
+            try:
+                found |= {one.name: one for one in _of_object(name, text) if one.type in wanted}
+            except ValueError as error:
+                if problem is None:
+                    raise
+                problem(f"{path}: {error}")
         elif folder.startswith("objects/"):
             part = _of_path_part(folder, name, text)
             if part is not None and part.type in wanted:

@@ -69,7 +69,7 @@ class DeployStatus:
 
 
 class OrgMetadata(Protocol):
-    """Errors: those of `Org`; TooLarge where a retrieve is more than the org gives at once."""
+    """Errors: those of `Org`."""
 
     @property
     def calls(self) -> int:
@@ -81,7 +81,7 @@ class OrgMetadata(Protocol):
         ...
 
     async def retrieve(self, members: Mapping[str, Sequence[str]]) -> Retrieved:
-        """Files of components by type and full name, waited for."""
+        """Files of components by type and full name, waited for; in parts where the org does not give so much at once."""
         ...
 
     async def deploy(self, package: bytes, *, check_only: bool) -> str:

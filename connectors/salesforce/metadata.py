@@ -27,6 +27,8 @@ FIRST_PAUSE_S: Final = 0.5
 PAUSE_MAX_S: Final = 10.0
 WAIT_MAX_S: Final = 1_800.0
 """A retrieve or deploy that takes longer is given up; the org ends it some day."""
+_INSTALLED: Final = "installed"
+"""Of a managed package: its source is its maker's, and cannot be deployed."""
 _TOO_MUCH = ("LIMIT_EXCEEDED", "REQUEST_SIZE", "exceeded the limit", "too large", "Maximum size")
 
 
@@ -54,7 +56,7 @@ class SalesforceMetadata:
                 if "INVALID_TYPE" not in error.what:
                     raise
                 elements, org_time = await self._list_each(some)
-            found += [_listed(one) for one in elements]
+            found += [_listed(one) for one in elements if _said(one, "manageableState") != _INSTALLED]
             if org_time:
                 times.append(org_time)
         known = tuple(one for one in wanted if one not in self._unknown)
@@ -82,6 +84,27 @@ class SalesforceMetadata:
         return found, newest
 
     async def retrieve(self, members: Mapping[str, Sequence[str]]) -> Retrieved:
+        try:
+            return await self._retrieve(members)
+        except TooLarge as error:
+            halves = _halves(members)
+            if not halves:
+                raise OrgUnavailable(
+                    error.what, where=error.where, do="leave the type out of poll.metadata"
+                ) from None
+        files: dict[str, str] = {}
+        problems: list[str] = []
+        for half in halves:
+            part = await self.retrieve(half)
+            # Parts of one object may come in both halves, in a file of the same name.
+            files |= {
+                path if path not in files else f"{len(files)}/{path}": text
+                for path, text in part.files.items()
+            }
+            problems += part.problems
+        return Retrieved(files, tuple(problems), part.org_time)
+
+    async def _retrieve(self, members: Mapping[str, Sequence[str]]) -> Retrieved:
         where = f"retrieve of {sum(map(len, members.values()))}"
         types = "".join(
             f"<m:types>{''.join(f'<m:members>{escape(name)}</m:members>' for name in names)}"
@@ -197,6 +220,20 @@ class SalesforceMetadata:
         if not found and call != "listMetadata":
             raise OrgUnavailable("the org's answer has no result", where=call, do="look for a proxy")
         return found, raw.org_time
+
+
+def _halves(members: Mapping[str, Sequence[str]]) -> list[dict[str, list[str]]]:
+    """Two packages of half the components each; none where there is only one."""
+    pairs = [(kind, name) for kind, names in members.items() for name in names]
+    if len(pairs) < 2:
+        return []
+    made: list[dict[str, list[str]]] = []
+    for some in (pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]):
+        half: dict[str, list[str]] = {}
+        for kind, name in some:
+            half.setdefault(kind, []).append(name)
+        made.append(half)
+    return made
 
 
 def _said(element: ElementTree.Element, name: str) -> str:
