@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cdc.answer.overview import status
 from cdc.change.setup_kinds import METADATA, SETUP_KINDS
 from connectors.salesforce.budget import SHARE_DEFAULT
 from tests.integration import scanning
@@ -55,6 +56,8 @@ async def test_reading_the_set_up_stays_within_the_share_of_the_org_s_calls(
             for _ in range(4):  # nothing moves from here on, as on most of a day
                 await read_again(world)
             spent, costs = calls(world) - first, a_reading(world)
+            with world.journal.reader() as reader:
+                [said] = [row[4] for row in status(reader).rows if row[0] == "setup"]
         finally:
             await world.stop()
         a_day = sum(
@@ -68,6 +71,7 @@ async def test_reading_the_set_up_stays_within_the_share_of_the_org_s_calls(
         )
         assert set(costs) == {*(kind.name for kind in SETUP_KINDS), METADATA}
         assert a_day < allowed / 2
+        assert re.search(r"about \d+ API calls a day at this pace", said)
         # What it says it spends is what the org has counted, within a reading begun or not yet ended.
         assert 2 * sum(costs.values()) < spent < 12 * sum(costs.values())
 
