@@ -62,6 +62,7 @@ class FaultyOrg:
 
     moods: deque[Mood] = field(default_factory=deque)
     answers: deque[Callable[[web.Request], Any]] = field(default_factory=deque)
+    well: Mood = field(default_factory=lambda: Mood("well"))
     schema_failures: int = 0
     topics_known: bool = True
     bus: list[tuple[bytes, str, bytes]] = field(default_factory=list)
@@ -98,7 +99,7 @@ class FaultyOrg:
 
     async def subscribe(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         self.calls["Subscribe"] += 1
-        mood = self.moods.popleft() if self.moods else Mood("well")
+        mood = self.moods.popleft() if self.moods else self.well
         first = pb.FetchRequest.FromString(await anext(requests))
         credit = first.num_requested
         at = self._begin(first)
