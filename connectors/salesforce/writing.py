@@ -24,7 +24,7 @@ from cdc.ports.orgwriter import (
     Written,
 )
 from cdc.ports.types import RecordId
-from connectors.salesforce.bulk import POLL_FIRST_S, POLL_GROWTH, POLL_MAX_S, job_progress
+from connectors.salesforce.bulk import POLL_MAX_S, job_progress
 from connectors.salesforce.csvrows import NULL, csv_content, csv_rows
 from connectors.salesforce.rest import Rest, error_of
 from connectors.salesforce.soap import undelete
@@ -37,6 +37,10 @@ _JOB_ID = re.compile(r"[A-Za-z0-9]{15,18}")
 _ROW_ERROR = re.compile(
     r"(?P<code>[A-Z][A-Z0-9_]+):(?P<message>.*?)(?::(?P<fields>[\w ,.]*))?\s*-*\s*", re.DOTALL
 )
+
+
+WRITE_POLL_FIRST_S, WRITE_POLL_GROWTH = 0.5, 2.5
+"""A look is an API call, and a job of writes takes seconds to minutes: seldom, so that a plan can say what it costs."""
 
 
 class SalesforceWriter:
@@ -177,12 +181,12 @@ class SalesforceWriter:
             raise error_of(raw.json(where), where)
 
     async def _ended(self, job_id: str) -> BulkProgress:
-        pause_s = POLL_FIRST_S
+        pause_s = WRITE_POLL_FIRST_S
         while not (progress := await self.bulk_write_progress(job_id)).state.ended:
             if progress.state is BulkState.OPEN:
                 raise BadArgument("the job was not begun", where=f"bulk write {job_id}", do="run it first")
             await self._rest.clock.sleep(pause_s)
-            pause_s = min(POLL_MAX_S, pause_s * POLL_GROWTH)
+            pause_s = min(POLL_MAX_S, pause_s * WRITE_POLL_GROWTH)
         return progress
 
     async def _rows(self, job_id: str, kind: str, where: str) -> list[dict[str, str | None]]:

@@ -9,7 +9,7 @@ from typing import Any
 KNOWN_FAULTS: Mapping[str, str] = {
     "stream_reset": "streams end as by RST_STREAM; after=N events of a stream",
     "token_revoked": "tokens given so far are no longer good",
-    "slow": "answers wait; ms=N",
+    "slow": "answers wait; ms=N, path",
     "unavailable": "HTTP 503 and gRPC service.unavailable; retry_after=S",
     "replay_expired": "every stored replay position is outside the retention",
     "delivery_limit": "the 24 h delivery allocation is used up",

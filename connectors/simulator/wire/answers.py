@@ -98,7 +98,7 @@ async def stamped(request: web.Request, handler: Handler) -> web.StreamResponse:
     wire = request.app[WIRE]
     if request.path.startswith("/simulator/"):
         return await handler(request)
-    slowness = wire.slowness_s()
+    slowness = wire.slowness_s(request.path)
     if slowness:
         await asyncio.sleep(slowness)
     response = await handler(request)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
 from connectors.simulator.errors import BusError, OrgError
 from connectors.simulator.model import Delivered
@@ -60,9 +59,9 @@ class Wire:
             if fault.left is None:
                 self.org.faults.clear("token_revoked")
 
-    def slowness_s(self, **about: Any) -> float:
-        """How long an answer waits under the fault `slow`."""
-        fault = self.org.faults.take("slow", **about)
+    def slowness_s(self, path: str = "") -> float:
+        """How long an answer waits under the fault `slow`. `path` is that of a call over HTTP."""
+        fault = self.org.faults.take_call("slow", path=path)
         return float(fault.parameters.get("ms", 1000)) / 1000 if fault is not None else 0.0
 
     def check_stream_service(self) -> None:
