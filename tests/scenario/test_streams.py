@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 
+from tests.scenario.disguises import DISGUISES, Disguised, other_name
 from tests.scenario.freeze import FROZEN, digest
 from tests.scenario.incidents import INCIDENTS
 from tests.scenario.stream import Spec, Stream, combinations, parameters, parts
@@ -58,3 +60,29 @@ def test_the_stream_is_in_order_of_commit_but_where_it_catches_up() -> None:
     steps_back = np.flatnonzero(np.diff(at) < 0)
     assert len(steps_back) >= 1
     assert (at[steps_back] >= stream.late_at).all()
+
+
+def test_a_disguise_changes_names_and_takes_away_and_leaves_what_is_true() -> None:
+    """Baseline and first week of one stream, in each of its clothes."""
+    plain = list(islice(Stream(Spec("small", 102, 0)).tables(), 2))
+    for name, disguise in DISGUISES.items():
+        dressed = Disguised(Stream(Spec("small", 102, 0)), disguise)
+        first = next(dressed.tables())
+        entities = set(first["entity"].to_pylist())
+        assert (first.num_rows == plain[0].num_rows) == (name in ("other names", "no origins"))
+        if disguise.renamed:
+            assert entities & {"Account", "Opportunity"} == set()
+            assert other_name("Account") in entities
+            fields = {field for row in first["changed_fields"].to_pylist() for field in row}
+            assert fields
+            assert all(field.startswith("Q") for field in fields if field not in USER_FIELDS)
+        else:
+            assert entities <= set(plain[0]["entity"].to_pylist())
+        if not disguise.origins:
+            assert set(first["origin"].to_pylist()) | set(first["client"].to_pylist()) == {""}
+        if not disguise.baseline:
+            assert "BASELINE" not in first["kind"].to_pylist()
+        assert set(np.unique(first["label"].to_numpy())) == set(np.unique(plain[0]["label"].to_numpy()))
+
+
+USER_FIELDS = ("ProfileId", "UserRoleId", "IsActive", "Department", "Title")

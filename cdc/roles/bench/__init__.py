@@ -78,9 +78,9 @@ def _run(what: str, road: Log, log: str, address: str, events: Events) -> tuple[
         )
         done += [figure, sealing]
     if what in ("all", "detect"):
-        figure = stages.detector(columns, count)
-        figure.limit, figure.limit_rate = "Arrow decode", decoded.rate
-        done.append(figure)
+        for figure in (stages.detector(columns, count), stages.detector_day(count)):
+            figure.limit, figure.limit_rate = "Arrow decode", decoded.rate
+            done.append(figure)
     return done, raw
 
 

@@ -28,6 +28,7 @@ class Figure:
     limit: str = ""
     limit_rate: float = 0.0
     bytes_kept: int = 0
+    note: str = ""
 
     @property
     def rate(self) -> float:
@@ -92,6 +93,8 @@ def show(stages: Sequence[Figure], limits: Sequence[Figure], about: str, output:
             console.print(
                 f"{f.name}: {f.bytes_kept / f.changes:,.0f} bytes on disk a change, before sealing."
             )
+        if f.note:
+            console.print(f"{f.name}: {f.note}.")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     console.print(
         f"Peak memory of the bench process: {peak:,.0f} MB. {platform.machine()}, Python {platform.python_version()}."

@@ -15,6 +15,7 @@ from cdc.avro.columns import decode_batch
 from cdc.avro.store import SchemaStore
 from cdc.capture.options import CaptureOptions
 from cdc.capture.recorder import Recorder
+from cdc.detect.detector import Detector
 from cdc.detect.reader import DetectorFollower
 from cdc.journal.journal import DuckJournal
 from cdc.log.follow import follow
@@ -24,6 +25,7 @@ from cdc.ports.log import Checkpoint, Log, LogBatch, LogRecord
 from cdc.ports.org import Org
 from cdc.ports.source import Start
 from cdc.ports.types import Millis, SchemaId
+from cdc.roles.bench import day
 from cdc.roles.bench.events import CHANNEL, BenchOrg
 from cdc.roles.bench.measure import Figure, Stopwatch, measured
 from cdc.roles.live import JournalFollower
@@ -140,6 +142,18 @@ def detector(columns: Sequence[ColumnBatch], count: int) -> Figure:
         with measured("detector, on columns", count) as figure:
             for batch in columns:
                 follower.take(batch)
+    return figure
+
+
+def detector_day(count: int) -> Figure:
+    """The detector on so many changes of one ordinary day of 3,000 users, and how large its state is then."""
+    batches, judge = list(day.ordinary_day(count)), Detector(ORG)
+    said: set[str] = set()
+    with measured("detector, a day of 3,000 users", count) as figure:
+        for batch in batches:
+            said |= {str(version["alert_id"]) for version in judge.take(batch)}
+    size = len(judge.state()) / 1e6
+    figure.note = f"{size:.1f} MB of state after it, {judge.keys:,} keys, {len(said)} alerts"
     return figure
 
 
