@@ -24,7 +24,7 @@ from cdc.metrics import Metrics
 from cdc.recover.recovery import Recovery
 from cdc.serve import console
 from cdc.serve.actions import ACTIONS, Action
-from cdc.serve.asking import Asking
+from cdc.serve.asking import Asking, Lane
 from cdc.serve.audit import Audit, call_of
 from cdc.serve.auth import Role, Tokens
 from cdc.serve.etags import TAGGED, Tags, is_held
@@ -175,11 +175,16 @@ def _ask(door: Door, question: Question) -> Callable[[web.Request], Awaitable[we
                 return _as_bytes(told), door.masked.answer(told, given.get("entity")) != told
             return _as_bytes(told), False
 
+        lane: Lane = (
+            "query" if question.name == "query" else "glance" if question.name in TAGGED else "question"
+        )
         if ARROW in request.headers.get("Accept", "") and not masked:
             await _reading(door, request, question, given)
-            table = await door.asking.ask(lambda reader: _arrow_stream(question.table(reader, given)))
+            table = await door.asking.ask(
+                lambda reader: _arrow_stream(question.table(reader, given)), "query"
+            )
             return web.Response(body=table, content_type=ARROW)
-        body, is_secret = await door.asking.ask(answer)
+        body, is_secret = await door.asking.ask(answer, lane)
         if question.name == "query" or is_secret:
             await _reading(door, request, question, given)
         return web.Response(

@@ -63,7 +63,7 @@ class AlertStream:
         return [a for one in new for a in await self._asked({"alert_id": one["alert_id"]}, masked)]
 
     async def _asked(self, given: Mapping[str, Any], masked: Masked | None = None) -> list[dict[str, Any]]:
-        answer = await self.asking.ask(lambda reader: QUESTIONS["alerts"].answer(reader, given))
+        answer = await self.asking.ask(lambda reader: QUESTIONS["alerts"].answer(reader, given), "glance")
         if masked:
             answer = masked.answer(answer, None)
         return [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]

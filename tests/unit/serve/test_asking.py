@@ -80,6 +80,19 @@ async def test_what_runs_when_it_closes_is_interrupted_and_what_waits_is_not_beg
         await door.ask(lambda _: None)
 
 
+async def test_long_questions_hold_up_no_glance_and_sql_no_question() -> None:
+    door = Asking(reader)
+    go = threading.Event()
+    long = [asyncio.ensure_future(door.ask(lambda _: go.wait(60), "query")) for _ in range(3)]
+    assert await door.ask(lambda held: held.execute("SELECT 1").fetchone()) == (1,)
+    long += [asyncio.ensure_future(door.ask(lambda _: go.wait(60))) for _ in range(QUESTIONS_AT_ONCE_MAX + 1)]
+    assert await door.ask(lambda held: held.execute("SELECT 1").fetchone(), "glance") == (1,)
+    assert not any(one.done() for one in long)
+    go.set()
+    assert all(await asyncio.gather(*long))
+    await door.close()
+
+
 async def test_an_error_of_a_question_is_its_own() -> None:
     door = Asking(reader)
     with pytest.raises(duckdb.CatalogException):

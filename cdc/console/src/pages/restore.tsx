@@ -193,7 +193,7 @@ function PlanFacts({ plan }: { plan: Row }) {
       <dt>Active automation</dt>
       <dd>{automation.length ? automation.map((a) => (
           <div key={`${a.entity} ${a.name}`}>
-            {a.kind} {a.name} on {a.entity}: {String(a.may ?? "")}
+            {a.kind} {a.name} on {a.entity} may {String(a.may ?? "do something")}
           </div>
         )) : "none on these entities"}</dd>
       {contain.length > 0 && (

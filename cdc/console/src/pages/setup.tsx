@@ -199,6 +199,7 @@ function ComponentDiff({ component }: { component: Component }) {
 
 function DiffLine({ line }: { line: string }) {
   const sign = line[0] ?? " ";
+  if (line.startsWith("@@ -0,0")) return null; // all of it is new
   if (line.startsWith("@@")) return <span class="diff-line hunk">{line.replace(/^@@ -(\d+).*$/, "line $1")}{"\n"}</span>;
   const told = sign === "+" ? "added" : sign === "-" ? "removed" : "";
   return (
