@@ -29,7 +29,7 @@ from cdc.change.setup_kinds import (
     SetupKind,
 )
 from cdc.change.values import boolean_text, canonical_text, double_text
-from cdc.errors import BadArgument, NotFound, RetryLater
+from cdc.errors import BadArgument, CursorExpired, NotFound, RetryLater
 from cdc.logs import Event
 from cdc.ports.log import ChannelPosition
 from cdc.ports.types import Millis, Ordinal
@@ -83,8 +83,13 @@ class SetupPoller:
                 except RetryLater as error:
                     self._due_s[kind.name] = now + self._backoff.pause_s(error.retry_after_s)
                     self._failed(kind, error.sentence())
+                except CursorExpired as error:  # the reading begins again, and recording goes on meanwhile
+                    self._due_s[kind.name] = now + self._backoff.pause_s(None)
+                    self._failed(kind, error.sentence())
                 except (BadArgument, NotFound) as error:
                     self._failed(kind, error.sentence())
+                except (KeyError, TypeError, ValueError) as error:
+                    self._failed(kind, f"the org's answer is not understood: {error!r:.200}")
             await clock.sleep(LOOK_EVERY_S)
 
     def _kinds(self) -> tuple[SetupKind, ...]:

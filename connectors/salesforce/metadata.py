@@ -17,7 +17,7 @@ from cdc.ports.metadata import DeployMessage, DeployStatus, Listed, Listing, Ret
 from cdc.ports.types import Millis
 from connectors.salesforce.packages import unpacked
 from connectors.salesforce.rest import Answer, Rest, error_of
-from connectors.salesforce.session import Token
+from connectors.salesforce.session import Token, retry_after_s
 from connectors.salesforce.soap import ENVELOPE, STATUS_OF, document_of, fault_of
 
 METADATA: Final = "http://soap.sforce.com/2006/04/metadata"
@@ -215,7 +215,8 @@ class SalesforceMetadata:
             status = STATUS_OF.get(code, 400 if code else raw.status)
             if code == "INVALID_TYPE":
                 raise BadArgument(f"the org does not know it (INVALID_TYPE: {said})", where=call)
-            raise error_of(Answer(status, refusal, raw.org_time), call)
+            wait_s = retry_after_s(raw.headers.get("Retry-After"))
+            raise error_of(Answer(status, refusal, raw.org_time, wait_s), call)
         found = list(document_of(raw, call).iter(f"{{{METADATA}}}result"))
         if not found and call != "listMetadata":
             raise OrgUnavailable("the org's answer has no result", where=call, do="look for a proxy")
