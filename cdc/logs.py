@@ -42,6 +42,7 @@ class Event(StrEnum):
     VERIFICATION_ENDED = "verification.ended"
     VERIFICATION_FAILED = "verification.failed"
     JOURNAL_OPENED = "journal.opened"
+    PART_LOST = "journal.part.lost"
     JOURNAL_FAILED = "journal.failed"
     SEAL_FAILED = "journal.seal.failed"
     VIEW_REFUSED = "journal.view.refused"

@@ -288,10 +288,19 @@ class LogSettings(Section):
 class JournalSettings(Section):
     """The append-only store."""
 
-    path: str = Field("journal.duckdb", min_length=1, description="the DuckDB file")
+    path: str = Field(
+        "journal.duckdb",
+        min_length=1,
+        description="the DuckDB file; or ducklake:postgres:…, for several workers",
+    )
+    shards: int = Field(2, ge=1, le=64, description="of a lake: parts of the stream, each kept by one worker")
     memory_limit: str = Field("2GB", pattern=r"^\d+(\.\d+)?\s?(MB|GB|MiB|GiB)$", description="of DuckDB")
     threads: int = Field(2, ge=1, le=256, description="of DuckDB")
-    segments: str = Field("segments", min_length=1, description="folder of the sealed Parquet segments")
+    segments: str = Field(
+        "segments",
+        min_length=1,
+        description="folder of the sealed Parquet segments; of a lake: of all its files",
+    )
     seal_records: int = Field(1_000_000, ge=10_000, description="field changes kept hot before sealing")
     signing_key_file: str = Field("", description="Ed25519 key that signs the seals, PEM")
 
@@ -484,6 +493,7 @@ class Settings(BaseSettings):
                 and isinstance(value, str)
                 and value
                 and not Path(value).is_absolute()
+                and not value.startswith("ducklake:")
             }
             if updates:
                 changed[name] = section.model_copy(update=updates)

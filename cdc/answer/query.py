@@ -47,9 +47,12 @@ REFUSED_FUNCTIONS = frozenset(
         "checkpoint", "force_checkpoint", "enable_logging", "disable_logging", "set_log_level",
         "truncate_duckdb_logs", "write_log", "enable_profiling", "disable_profiling", "query", "query_table",
         "json_execute_serialized_sql", "arrow_scan", "arrow_scan_dumb", "pandas_scan", "python_map_function", "seq_scan",
+        "postgres_query", "postgres_execute", "postgres_scan", "postgres_scan_pushdown", "postgres_attach",
+        "postgres_configure_pool",
     }
 )  # fmt: skip
-"""Functions that change the instance, hide a statement in a text, or read from an address of memory."""
+"""Functions that change the instance, hide a statement in a text, read from an address of memory, or go past it to
+the catalog of a lake."""
 
 GROWING_FUNCTIONS = frozenset(
     {"range", "generate_series", "repeat", "list_resize", "array_resize", "lpad", "rpad", "bitstring"}

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from cdc.ports.clock import Clock
+from cdc.roles.build import beside_journal
 from cdc.roles.offline import offline_journal, offline_reader
 from cdc.serve.client import ask_running, is_running, table_of_running
 from cdc.serve.keeping import DEED_TIMEOUT_S, DEEDS
@@ -40,7 +41,7 @@ class Way:
             return ask_running(self.settings, question, given)
         answer = question.answer(self.reader, given)
         if name == "status":  # nobody is running: why that is may stand beside the journal
-            return shown(answer, [], last_words(self.settings.journal.path, Clock().wall_ms))
+            return shown(answer, [], last_words(beside_journal(self.settings), Clock().wall_ms))
         return answer
 
     def table(self, name: str, **parameters: Any) -> pa.Table:

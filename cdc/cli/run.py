@@ -14,6 +14,7 @@ from cdc import logs
 from cdc.cli.render import say
 from cdc.cli.state import options
 from cdc.errors import BadArgument
+from cdc.journal.lake import is_lake
 
 SHOW_LOG = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
 
@@ -43,6 +44,11 @@ def journal(
     """Only the journal, with API. Example: cdc --config acme.toml journal"""
     if rebuild:
         path = Path(options.settings().journal.path)
+        if is_lake(str(path)):
+            raise BadArgument(
+                "a journal in DuckLake is made anew from the log in another catalog",
+                do="name a new database in journal.path and another folder in journal.segments, and start the workers",
+            )
         if path.exists():
             aside = path.with_suffix(".before-rebuild.duckdb")
             path.replace(aside)
@@ -141,7 +147,8 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="all, capture, journal, detect; scenarios: the detector on labelled streams; past: a large journal."
+            help="all, capture, journal, detect; end-to-end; round-trip; memory; scale; past: a large journal; "
+            "scenarios: the detector on labelled streams."
         ),
     ] = "all",
     changes: Annotated[
@@ -149,18 +156,19 @@ def bench(
         typer.Option(min=1000, help="Changes per stage (200,000); of past: field changes held (5,000,000)."),
     ] = None,
     output: Annotated[str | None, typer.Option("--json", help="Write the figures there too.")] = None,
+    seconds: Annotated[
+        float, typer.Option(min=4, help="Of end-to-end: how long, as fast as it goes.")
+    ] = 30.0,
+    compare: Annotated[
+        str | None, typer.Option("--compare", metavar="REV", help="The same on another revision, turn about.")
+    ] = None,
     log: Annotated[str, typer.Option(help="embedded, or kafka:HOST:PORT.")] = "embedded",
 ) -> None:
     """Each stage beside the raw parts it stands on; or questions about the past of a large journal, made once and
     kept in ~/.cache/sf-cdc. Example: cdc bench --changes 100000"""
-    if what == "past":
-        from cdc.roles.bench.past import run_past
-
-        run_past(changes or 5_000_000, output)
-        return
     from cdc.roles.bench import run_bench
 
-    run_bench(what, changes or 200_000, output, log)
+    run_bench(what, changes, output, log, seconds=seconds, compare=compare)
 
 
 def _live(log_level: str, **parts: bool) -> None:

@@ -159,6 +159,15 @@ class DuckJournal:
     def open(self) -> Checkpoint:
         """Open or create, migrate, start the writer thread; returns how far it has read the log."""
         self._connect()
+        self._begin()
+        self._tell_fields()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+        return self.checkpoint
+
+    def _begin(self) -> None:
+        """What is held, what a kill left half done, what has to be asked for again."""
         check_origin(self._connection, self._schema_text)
         self._held = load(self._connection, self.org)
         if self._held.ordinal == 0 and begin_from_segments(self._connection, self.segments):
@@ -167,11 +176,6 @@ class DuckJournal:
         self.sealer.begin(self._connection)
         self._unsent = requests(unmet_needs(self._connection), self._clock.wall_ms)
         self._unsent += schema_requests(self._connection, 0, self._held.ordinal, self._clock.wall_ms)
-        self._tell_fields()
-        self._is_closing = False
-        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
-        self._thread.start()
-        return self.checkpoint
 
     def _connect(self) -> None:
         self._connection = open_catalog(
@@ -313,9 +317,13 @@ class DuckJournal:
                     self._run_errand(group)
                 else:
                     self._commit_group(group)
-            self._connection.execute("CHECKPOINT")
+            self._finish()
         except BaseException as error:
             self._fail(error)
+
+    def _finish(self) -> None:
+        """All is in: the write-ahead log goes into the file."""
+        self._connection.execute("CHECKPOINT")
 
     def _take(self) -> list[_Waiting] | _Errand:
         """An errand, or waiting batches, as many as make one good transaction; none when the journal is closing and
@@ -439,7 +447,7 @@ class DuckJournal:
     def _roll_back(self) -> None:
         try:
             self._connection.execute("ROLLBACK")
-            self._writer.schemas.forget()
+            self._writer.forget()
         except Exception:
             # What made the transaction fail is the error to tell; a database that cannot even roll back has
             # given up the transaction by itself.

@@ -38,6 +38,7 @@ def _numbers(batch: ColumnBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
             batch.changes["ordinal"].to_numpy(),
             batch.platform_events["ordinal"].to_numpy(),
             np.fromiter((bad.record.ordinal for bad in batch.bad), np.int64, len(batch.bad)),
+            np.empty(0, np.int64) if batch.elsewhere is None else batch.elsewhere.ordinals,
         ]
     )
 

@@ -127,6 +127,7 @@ def beginning(
         bad=[one for one in batch.bad if one.record.ordinal <= end],
         checkpoint=Checkpoint(batch.checkpoint.offsets, Ordinal(max(end, held.ordinal))),
         missing=missing,
+        elsewhere=None if batch.elsewhere is None else batch.elsewhere.only(lambda ordinals: ordinals <= end),
     )
 
 

@@ -7,7 +7,7 @@ field rows as dictionaries whose indices are the row numbers, so that no text is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -16,10 +16,8 @@ import pyarrow.compute as pc
 
 from cdc.change.kinds import Kind
 from cdc.change.order import FoldRank
-from cdc.ports.columns import ColumnBatch
+from cdc.ports.columns import ColumnBatch, Elsewhere, Longs
 from cdc.ports.types import Ordinal
-
-Longs = np.ndarray[Any, np.dtype[np.int64]]
 
 MILLIS_MAX: Final = 253_402_300_799_999
 MILLIS_MIN: Final = -62_135_596_800_000
@@ -35,7 +33,9 @@ _TIMES: Final = pa.timestamp("us")
 class Rows:
     """The new rows of one batch. `changes` has CHANGE_SCHEMA's columns made ready, `fields` those of FIELD_SCHEMA.
 
-    `ordinal`, `effective_ms` and `is_event` are of `changes`, for what is decided in Python.
+    `ordinal`, `effective_ms` and `is_event` are of `changes`, for what is decided in Python. `passage` has by channel
+    the ordinals of its events, ascending, and how far commit times had come with each: in a part of a divided
+    journal those of the other parts too.
     """
 
     changes: pa.Table
@@ -45,6 +45,7 @@ class Rows:
     effective_ms: Longs
     is_event: np.ndarray[Any, np.dtype[np.bool_]]
     kind: pa.ChunkedArray
+    passage: Mapping[str, tuple[Longs, Longs]] = field(default_factory=dict)
 
 
 def new_rows(batch: ColumnBatch, held: Ordinal, max_committed_ms: Mapping[str, int]) -> Rows:
@@ -57,28 +58,58 @@ def new_rows(batch: ColumnBatch, held: Ordinal, max_committed_ms: Mapping[str, i
     ordinal = changes["ordinal"].to_numpy()
     after = changes["after_ordinal"]
     is_event = pc.is_null(after).to_numpy()
-    effective_ms = effective_times(changes, is_event, max_committed_ms)
+    elsewhere = None if batch.elsewhere is None else batch.elsewhere.beyond(held)
+    effective_ms, passage = effective_times(changes, is_event, max_committed_ms, elsewhere)
     return Rows(
         _changes(changes, ordinal, effective_ms, is_event), fields, _with_times(platform, ("created_at", "received_at")),
-        ordinal, effective_ms, is_event, changes["kind"],
+        ordinal, effective_ms, is_event, changes["kind"], passage,
     )  # fmt: skip
 
 
 def effective_times(
-    changes: pa.Table, is_event: np.ndarray[Any, np.dtype[np.bool_]], max_committed_ms: Mapping[str, int]
-) -> Longs:
+    changes: pa.Table,
+    is_event: np.ndarray[Any, np.dtype[np.bool_]],
+    max_committed_ms: Mapping[str, int],
+    elsewhere: Elsewhere | None = None,
+) -> tuple[Longs, Mapping[str, tuple[Longs, Longs]]]:
     """Epoch ms from which each change counts: an event from the running maximum of commit times of its channel,
-    a full state from its anchor."""
+    a full state from its anchor. With it the passage of each channel (see `Rows`)."""
     committed = np.clip(changes["committed_at"].to_numpy(), MILLIS_MIN, MILLIS_MAX)
     effective: Longs = np.clip(
         changes["anchor_at"].fill_null(0).to_numpy().astype(np.int64), MILLIS_MIN, MILLIS_MAX
     )
-    for channel, chosen in by_channel(changes["channel"], is_event):
-        times = committed[chosen]
-        if len(times):
-            times = np.maximum.accumulate(times)
-            effective[chosen] = np.maximum(times, max_committed_ms.get(channel, 0))
-    return effective
+    ordinal = changes["ordinal"].to_numpy()
+    passage: dict[str, tuple[Longs, Longs]] = {}
+    chosen_of = dict(by_channel(changes["channel"], is_event)) if changes.num_rows else {}
+    others = _by_channel_elsewhere(elsewhere)
+    for channel in (*chosen_of, *(name for name in others if name not in chosen_of)):
+        chosen = chosen_of.get(channel, _NO_ROWS)
+        numbers, times = ordinal[chosen], committed[chosen]
+        order = None
+        if channel in others:
+            numbers = np.concatenate([numbers, others[channel][0]])
+            times = np.concatenate([times, np.clip(others[channel][1], MILLIS_MIN, MILLIS_MAX)])
+            order = np.argsort(numbers, kind="stable")
+            numbers, times = numbers[order], times[order]
+        if not len(numbers):
+            continue
+        times = np.maximum(np.maximum.accumulate(times), max_committed_ms.get(channel, 0))
+        passage[channel] = (numbers, times)
+        effective[chosen] = times if order is None else times[np.searchsorted(numbers, ordinal[chosen])]
+    return effective, passage
+
+
+_NO_ROWS: Final = np.empty(0, np.int64)
+
+
+def _by_channel_elsewhere(elsewhere: Elsewhere | None) -> dict[str, tuple[Longs, Longs]]:
+    found: dict[str, list[tuple[Longs, Longs]]] = {}
+    for (channel, _), pair in ({} if elsewhere is None else elsewhere.events).items():
+        found.setdefault(channel, []).append(pair)
+    return {
+        channel: (np.concatenate([o for o, _ in pairs]), np.concatenate([at for _, at in pairs]))
+        for channel, pairs in found.items()
+    }
 
 
 def by_channel(

@@ -71,8 +71,9 @@ class Scans:
     def _is_complete(self, job: Mapping[str, Any], told: Told) -> bool:
         """Every row it wrote is here. Where the log's retention took some, nothing is concluded from their absence."""
         held = self._connection.execute(
-            "SELECT count(*) FROM store.changes WHERE scan_id = ? AND seq <= ? AND fold_rank = 1",
-            [job["job_id"], told.place],
+            "SELECT (SELECT count(*) FROM store.changes WHERE scan_id = $scan AND seq <= $place AND fold_rank = 1)"
+            " + (SELECT coalesce(sum(rows), 0) FROM store.elsewhere WHERE scan_id = $scan)",
+            {"scan": job["job_id"], "place": told.place},
         ).fetchone()[0]
         return bool(held == job["rows"])
 

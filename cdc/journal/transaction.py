@@ -17,13 +17,14 @@ from cdc.change.kinds import Kind
 from cdc.journal.alerts import write_alerts, write_decisions
 from cdc.journal.control import Control, SchemaText, Told, read_control
 from cdc.journal.coverage import Stretches
+from cdc.journal.elsewhere import ElsewhereRows
 from cdc.journal.late import Late
 from cdc.journal.needs import Need, write_needs
 from cdc.journal.ordinals import next_ordinal_held
 from cdc.journal.origin import claim_origin
 from cdc.journal.quarantine import QUARANTINE_TOPIC, Unread, unread, write_quarantine
 from cdc.journal.recovery import write_recovery
-from cdc.journal.rows import GAP_NAMES, NO_CHANNEL, Rows, by_channel, field_table, new_rows
+from cdc.journal.rows import GAP_NAMES, NO_CHANNEL, Rows, field_table, new_rows
 from cdc.journal.scans import Scans
 from cdc.journal.schemas import Schemas
 from cdc.journal.setup import write_setup
@@ -35,15 +36,33 @@ from cdc.ports.columns import ColumnBatch
 
 
 class BatchWriter:
-    """Writes batches for one connection. The caller begins and ends the transaction."""
+    """Writes batches for one connection. The caller begins and ends the transaction.
 
-    def __init__(self, connection: Any, org: str, schema_text: Callable[[str], str | None]) -> None:
+    What control records say that is no matter of single records (alerts, decisions, restores) is kept once: by the
+    first part of a divided journal.
+    """
+
+    def __init__(
+        self,
+        connection: Any,
+        org: str,
+        schema_text: Callable[[str], str | None],
+        *,
+        is_first: bool = True,
+    ) -> None:
         self._connection = connection
         self._org = org
+        self._is_first = is_first
+        self._elsewhere = ElsewhereRows(connection)
         self.schemas = Schemas(connection, org, schema_text)
         self._stretches = Stretches(connection, org)
         self._scans = Scans(connection, org, self._stretches)
         self._readable_late = Late(connection, org)
+
+    def forget(self) -> None:
+        """Begin again from what the journal holds: the transaction was rolled back."""
+        self.schemas.forget()
+        self._elsewhere.forget()
 
     def write(self, batch: ColumnBatch, held: Held) -> Held:
         """Every row of the batch that is not held yet; returns what is held with it.
@@ -67,9 +86,10 @@ class BatchWriter:
         if batch.missing is not None and batch.missing[1] > held.ordinal:
             self._missing(batch, rows, held)
         self._history(control, after)
-        write_alerts(self._connection, self._org, control.alerts)
-        others = write_recovery(self._connection, self._org, control.decisions)
-        write_decisions(self._connection, others)
+        if self._is_first:
+            write_alerts(self._connection, self._org, control.alerts)
+            others = write_recovery(self._connection, self._org, control.decisions)
+            write_decisions(self._connection, others)
         save(self._connection, held, after)
         return after
 
@@ -80,12 +100,13 @@ class BatchWriter:
         if rows.platform_events.num_rows:
             with registered(self._connection, batch_platform_events=rows.platform_events):
                 self._execute("insert_platform_events", org=self._org)
+        self._advance(rows, after)
+        if batch.elsewhere is not None:
+            self._elsewhere.note(batch.elsewhere.beyond(held.ordinal))
         if not rows.changes.num_rows:
             return rows
         self.schemas.seen(rows.changes["schema_id"], int(rows.ordinal[0]) - 1)
-        rows = self._insert(batch, rows)
-        self._advance(rows, after)
-        return rows
+        return self._insert(batch, rows)
 
     def _insert(self, batch: ColumnBatch, rows: Rows) -> Rows:
         diff_fields = batch.changes["diff_fields"].slice(batch.changes.num_rows - rows.changes.num_rows)
@@ -112,10 +133,8 @@ class BatchWriter:
 
     def _advance(self, rows: Rows, after: Held) -> None:
         """Each channel's greatest commit time, where the next batch goes on."""
-        for name, chosen in by_channel(rows.changes["channel"], rows.is_event):
-            if len(chosen):
-                channel = after.channel(name)
-                after.channels[name] = replace(channel, max_committed=int(rows.effective_ms[chosen[-1]]))
+        for name, (_, reached_ms) in rows.passage.items():
+            after.channels[name] = replace(after.channel(name), max_committed=int(reached_ms[-1]))
 
     # -- what is not as it should be ----------------------------------------------------------------------
 
@@ -148,9 +167,8 @@ class BatchWriter:
                 continue  # nobody knew it then; the log may know it by now, which is for later
             self.schemas.seen_one(one.record.schema_id, one.record.ordinal - 1)
         events = [unread(one, self.schemas.entity_of) for one in bad]
-        write_quarantine(
-            self._connection, self._org, events + [unread(one, lambda *_: None) for one in unreadable]
-        )
+        not_read = [unread(one, lambda *_: None) for one in unreadable] if self._is_first else []
+        write_quarantine(self._connection, self._org, events + not_read)
         times = _Times(rows, control, held)
         for event in events:
             if event.hides_changes:
@@ -217,9 +235,6 @@ class _Times:
         self._rows = rows
         self._held = held
         self._positions = [told.values for topic, told in control.history if topic == "positions"]
-        self._events = (
-            dict(by_channel(rows.changes["channel"], rows.is_event)) if rows.changes.num_rows else {}
-        )
 
     def of(self, event: Unread) -> int:
         """The time from which an unreadable event counts, as far as it can be told: its place on the bus."""
@@ -227,11 +242,11 @@ class _Times:
 
     def reached(self, channel: str, ordinal: int) -> int:
         before = self._held.channel(channel).max_committed or self._passed_to(channel, ordinal)
-        events = self._events.get(channel or NO_CHANNEL)
-        if events is None or not len(events):
+        passage = self._rows.passage.get(channel or NO_CHANNEL)
+        if passage is None:
             return before
-        place = int(self._rows.ordinal[events].searchsorted(ordinal))
-        return int(self._rows.effective_ms[events[place - 1]]) if place else before
+        place = int(passage[0].searchsorted(ordinal))
+        return int(passage[1][place - 1]) if place else before
 
     def _passed_to(self, channel: str, ordinal: int) -> int:
         """What the newest position before an ordinal says, whether it came in this batch or in one before."""

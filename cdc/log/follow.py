@@ -96,6 +96,7 @@ def beyond(batch: ColumnBatch, taken: Checkpoint) -> ColumnBatch | None:
         control=[record for record in batch.control if record.ordinal == 0 or record.ordinal >= last],
         bad=[bad for bad in batch.bad if bad.record.ordinal > last],
         missing=missing,
+        elsewhere=None if batch.elsewhere is None else batch.elsewhere.beyond(last),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from cdc.ports.log import Checkpoint, LogRecord
@@ -82,6 +84,34 @@ class Bad:
     record_ids: tuple[str, ...] = ()
 
 
+Longs = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What a batch holds for other parts of a divided journal: no values, only what the order of all rests on.
+
+    `events` has, by (channel, entity), ordinals and commit times (epoch ms) of change events, ascending by ordinal;
+    `scanned` by scan how many rows of it, with the first one's ordinal.
+    """
+
+    ordinals: Longs
+    events: Mapping[tuple[str, str], tuple[Longs, Longs]] = field(default_factory=dict)
+    scanned: Mapping[str, Longs] = field(default_factory=dict)
+
+    def beyond(self, ordinal: int) -> Elsewhere:
+        """What of it lies behind an ordinal."""
+        return self.only(lambda ordinals: ordinals > ordinal)
+
+    def only(self, wanted: Callable[[Longs], Any]) -> Elsewhere:
+        """What of it is wanted, by ordinals."""
+        return Elsewhere(
+            self.ordinals[wanted(self.ordinals)],
+            {key: (o[wanted(o)], at[wanted(o)]) for key, (o, at) in self.events.items()},
+            {scan: o[wanted(o)] for scan, o in self.scanned.items()},
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnBatch:
     """One log batch as columns. `control` keeps its place by each record's `ordinal`.
@@ -97,3 +127,4 @@ class ColumnBatch:
     checkpoint: Checkpoint
     missing: tuple[Ordinal, Ordinal] | None = None
     refused: Sequence[Bad] = ()
+    elsewhere: Elsewhere | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -13,8 +14,9 @@ from cdc.answer.entity_views import refresh_entity_views
 from cdc.capture.options import CaptureOptions
 from cdc.capture.records import Prefix, single_object
 from cdc.detect.detector import Options as DetectorOptions
-from cdc.errors import CdcError
+from cdc.errors import CdcError, SettingsError
 from cdc.journal.journal import DuckJournal
+from cdc.journal.lake import Lake, is_lake
 from cdc.journal.manifests import signing_key
 from cdc.log.embedded import EmbeddedLog
 from cdc.log.kafka import KafkaLog, KafkaLogOptions
@@ -145,6 +147,32 @@ def make_journal(settings: Settings, **more: Any) -> DuckJournal:
         on_fields=refresh_entity_views,
         **more,
     )
+
+
+def make_lake(settings: Settings) -> Lake:
+    """The journal of the settings where it is a lake. Errors: SettingsError."""
+    if settings.log.kind != "kafka":
+        raise SettingsError(
+            "a journal in DuckLake is fed from Kafka, and log.kind says otherwise",
+            where="journal.path",
+            do='set log.kind = "kafka", or journal.path to a file',
+        )
+    return Lake(
+        settings.journal.path,
+        settings.org.alias,
+        folder=settings.journal.segments,
+        shards=settings.journal.shards,
+        memory_limit=settings.journal.memory_limit,
+        threads=settings.journal.threads,
+        definitions=(*answer_sql.definitions(), *recover_sql.definitions()),
+        on_fields=refresh_entity_views,
+    )
+
+
+def beside_journal(settings: Settings) -> str:
+    """What the names of files beside the journal begin with."""
+    journal = settings.journal
+    return str(Path(journal.segments) / "journal") if is_lake(journal.path) else journal.path
 
 
 def capture_options(settings: Settings, owner: str) -> CaptureOptions:

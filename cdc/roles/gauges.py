@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from cdc.answer.figures import Figures, figures
 from cdc.metrics import Metrics
 from cdc.ports.log import ChannelPosition
+from cdc.roles.build import beside_journal
 from cdc.settings import Settings
 
 if TYPE_CHECKING:
     from cdc.capture.recorder import Recorder
     from cdc.journal.journal import DuckJournal
+    from cdc.journal.lake import Lake
 
 REFRESH_EVERY_S = 5.0
 FIGURES_EVERY = 6  # of those turns: they are asked of the journal
@@ -39,7 +41,7 @@ def standing(position: ChannelPosition, now_ms: int) -> str:
 
 
 async def keep_gauges(
-    settings: Settings, recorder: Recorder | None, journal: DuckJournal | None, metrics: Metrics
+    settings: Settings, recorder: Recorder | None, journal: DuckJournal | Lake | None, metrics: Metrics
 ) -> None:
     """Runs until cancelled."""
     turn, counted = 0, dict[str, int]()
@@ -54,8 +56,8 @@ async def keep_gauges(
                 for one in STANDINGS:
                     metrics.standing.labels(name, one).set(one == now_standing)
         if journal is not None:
-            metrics.journal_bytes.set(await asyncio.to_thread(_size, settings.journal.path))
-            metrics.journal_free.set(await asyncio.to_thread(_free, settings.journal.path))
+            metrics.journal_bytes.set(await asyncio.to_thread(_size, beside_journal(settings)))
+            metrics.journal_free.set(await asyncio.to_thread(_free, beside_journal(settings)))
             if turn % FIGURES_EVERY == 0:
                 found = await asyncio.to_thread(_figures, journal)
                 _told(metrics, found)
@@ -68,7 +70,7 @@ async def keep_gauges(
         await asyncio.sleep(REFRESH_EVERY_S)
 
 
-def _figures(journal: DuckJournal) -> Figures:
+def _figures(journal: DuckJournal | Lake) -> Figures:
     with journal.reader() as reader:
         return figures(reader)
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from cdc.capture.recorder import Recorder
 from cdc.change.masking import Masked
 from cdc.errors import CdcError, JournalLocked, LogUnavailable, Undecodable
 from cdc.journal.journal import DuckJournal
+from cdc.journal.lake import Lake, is_lake
 from cdc.log.follow import Follower, follow
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
@@ -32,6 +33,7 @@ from cdc.ports.log import CONTROL_TOPICS, Checkpoint, Log, LogBatch, LogRecord
 from cdc.ports.types import Ordinal, SchemaId
 from cdc.roles.access_watch import AccessWatch
 from cdc.roles.build import (
+    beside_journal,
     capture_options,
     detector_options,
     make_journal,
@@ -43,6 +45,7 @@ from cdc.roles.build import (
 )
 from cdc.roles.drill_schedule import keep_drilling
 from cdc.roles.gauges import keep_gauges
+from cdc.roles.lake import LakeWorker, lake_worker, where_first
 from cdc.roles.notify import notifying
 from cdc.roles.process import Life, Worker, calm_the_collector
 from cdc.roles.recovering import make_recovery
@@ -79,9 +82,9 @@ async def live(
         if not isinstance(
             error, JournalLocked
         ):  # what the process that holds it has to say is not this one's to change
-            say_last_words(settings.journal.path, error, clock.wall_ms)
+            say_last_words(beside_journal(settings), error, clock.wall_ms)
         raise
-    say_last_words(settings.journal.path, None, clock.wall_ms)
+    say_last_words(beside_journal(settings), None, clock.wall_ms)
 
 
 async def _live(
@@ -100,7 +103,7 @@ async def _live(
         async with contextlib.AsyncExitStack() as parts:
             store = parts.enter_context(_journal(settings, log, life)) if journal else None
             followers: list[Follower] = []
-            if store:
+            if store and isinstance(store.journal, DuckJournal):
                 followers.append(JournalFollower(store.journal, store.checkpoint))
             if detect and (settings.detect.enabled or not (capture or journal)):
                 followers.append(parts.enter_context(_detector(settings, log)))
@@ -114,15 +117,25 @@ async def _live(
                 session = await parts.enter_async_context(make_session(settings.salesforce))
                 recorder = make_recorder(settings, session, log, metrics, clock, life.troubles)
             if store:
-                drills = keep_drilling(settings, config, store.journal.reader, clock)
-                parts.push_async_callback(_cancelled, asyncio.create_task(drills))
-                watch = AccessWatch(settings.org.alias, store.journal.reader, log.publish)
-                parts.push_async_callback(_cancelled, asyncio.create_task(watch.run(clock)))
+                for make in _beside(settings, config, store, log, clock):
+                    work = make() if store.worker is None else where_first(store.worker, make)
+                    parts.push_async_callback(_cancelled, asyncio.create_task(work))
             await _until_stopped(settings, life, recorder, store, metrics)
     finally:
         log.close()
     if life.failure:
         raise life.failure
+
+
+def _beside(
+    settings: Settings, config: str, store: Store, log: Log, clock: Clock
+) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+    """What one process does beside its journal; of several workers, one."""
+    watch = AccessWatch(settings.org.alias, store.journal.reader, log.publish)
+    return (
+        lambda: keep_drilling(settings, config, store.journal.reader, clock),
+        lambda: watch.run(clock),
+    )
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
@@ -160,8 +173,9 @@ async def _until_stopped(
 class Store:
     """The open journal and how far it had read the log."""
 
-    journal: DuckJournal
+    journal: DuckJournal | Lake
     checkpoint: Checkpoint
+    worker: LakeWorker | None = None
 
 
 @dataclass(slots=True)
@@ -192,15 +206,17 @@ def _journal(settings: Settings, log: Log, life: Life) -> Iterator[Store]:
         life.troubles.note(Undecodable(bad.reason, where=where, do="see `quarantine` in `cdc query`"))
         logger().warning(Event.EVENT_QUARANTINED, topic=record.topic, ordinal=record.ordinal)
 
-    store = make_journal(
-        settings,
-        schema_text=_schema_text(log),
-        on_requests=request,
-        on_fatal=life.fail,
-        on_seal_error=_seal_failed,
-        on_put_aside=put_aside,
-        raw=lambda after, ordinal: record_behind(log, after, ordinal),
-    )
+    writing: dict[str, Any] = {
+        "schema_text": _schema_text(log),
+        "on_requests": request,
+        "on_put_aside": put_aside,
+        "raw": lambda after, ordinal: record_behind(log, after, ordinal),
+    }
+    if is_lake(settings.journal.path):
+        with lake_worker(settings, log, life, **writing) as found:
+            yield Store(found[0], Checkpoint(), found[1])
+        return
+    store = make_journal(settings, on_fatal=life.fail, on_seal_error=_seal_failed, **writing)
     checkpoint = store.open()
     logger().info(Event.JOURNAL_OPENED, path=settings.journal.path, ordinal=checkpoint.ordinal)
     try:
@@ -273,11 +289,12 @@ def journal_alone(settings: Settings, log: Log) -> Iterator[Any]:
     """The journal fed from the log, without API or capture: its reader. Errors: JournalLocked."""
     life = Life()
     life.begin()
-    with (
-        _journal(settings, log, life) as store,
-        _reader(log, [JournalFollower(store.journal, store.checkpoint)], life),
-    ):
-        yield store.journal.reader
+    with _journal(settings, log, life) as store:
+        if not isinstance(store.journal, DuckJournal):
+            yield store.journal.reader
+        else:
+            with _reader(log, [JournalFollower(store.journal, store.checkpoint)], life):
+                yield store.journal.reader
     if life.failure:
         raise life.failure
 
@@ -319,7 +336,7 @@ async def _door(
             recovery=recovery,
             masked=Masked(settings.privacy.masked),
             troubles=lambda: (life.troubles,),
-            ended=last_words(settings.journal.path, clock.wall_ms),
+            ended=last_words(beside_journal(settings), clock.wall_ms),
         )
         runner = Runner(door, settings.api.listen)
         await runner.serve(make_app(door))

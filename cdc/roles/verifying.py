@@ -18,6 +18,7 @@ from cdc.settings_values import duration_s
 if TYPE_CHECKING:
     from cdc.capture.recorder import Recorder
     from cdc.journal.journal import DuckJournal
+    from cdc.journal.lake import Lake
 
 LOOK_EVERY_S = 60.0
 """How often it is looked whether one is due; it is due by the log's record of the last one, also after a restart."""
@@ -25,7 +26,7 @@ LOOK_EVERY_S = 60.0
 PAUSE_AFTER_FAILURE_S = 3600.0
 
 
-async def keep_verified(settings: Settings, recorder: Recorder, journal: DuckJournal) -> None:
+async def keep_verified(settings: Settings, recorder: Recorder, journal: DuckJournal | Lake) -> None:
     """Runs until cancelled. A verification that fails is tried again in an hour."""
     interval_s = duration_s(settings.verify.interval)
     if not interval_s:
@@ -48,7 +49,7 @@ async def keep_verified(settings: Settings, recorder: Recorder, journal: DuckJou
             await clock.sleep(PAUSE_AFTER_FAILURE_S)
 
 
-async def verify_once(recorder: Recorder, journal: DuckJournal, depth: Depth) -> Answer:
+async def verify_once(recorder: Recorder, journal: DuckJournal | Lake, depth: Depth) -> Answer:
     """One verification of every entity with a baseline, and what it says in the log lines and the metrics."""
 
     def ask(name: str, **given: Any) -> dict[str, Any]:
@@ -71,7 +72,7 @@ async def verify_once(recorder: Recorder, journal: DuckJournal, depth: Depth) ->
     return answer
 
 
-def _is_due(journal: DuckJournal, now_ms: int, interval_s: float) -> bool:
+def _is_due(journal: DuckJournal | Lake, now_ms: int, interval_s: float) -> bool:
     """The first one an interval after the first baseline, every other an interval after the one before."""
     with journal.reader() as reader:
         row = reader.execute(

@@ -20,6 +20,7 @@ from cdc import __version__
 from cdc.change.masking import Masked
 from cdc.errors import BadArgument, CdcError
 from cdc.journal.journal import DuckJournal
+from cdc.journal.lake import Lake
 from cdc.metrics import Metrics
 from cdc.recover.recovery import Recovery
 from cdc.serve import console
@@ -48,7 +49,7 @@ class Door:
     metrics: Metrics
     ready: Callable[[], str] = lambda: ""
     request_baseline: Callable[[str], Awaitable[str]] | None = None
-    journal: DuckJournal | None = None
+    journal: DuckJournal | Lake | None = None
     recovery: Recovery | None = None
     masked: Masked = field(default_factory=Masked)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -12,6 +12,7 @@ from cdc.answer.entities import entity_named, record_id_of
 from cdc.errors import BadArgument
 from cdc.journal.erase import erase, look
 from cdc.journal.journal import DuckJournal
+from cdc.journal.lake import Lake
 from cdc.journal.snapshot import snapshot
 from cdc.journal.verify import verify
 from cdc.serve.auth import Role
@@ -20,6 +21,7 @@ from cdc.serve.questions import Parameter, Question
 
 def seal(journal: DuckJournal) -> Answer:
     """Move everything that is held into sealed segments."""
+    _one_file(journal, "sealed", "its files are Parquet from the first moment")
     manifests = journal.seal()
     columns = ("manifest", "kind", "first_seq", "last_seq", "changes", "fields", "bytes")
     rows = [
@@ -38,8 +40,14 @@ def seal(journal: DuckJournal) -> Answer:
     return Answer(columns=columns, rows=rows, notes=notes)
 
 
-def verified(journal: DuckJournal, public_key: str | None = None, checkpoint: str | None = None) -> Answer:
+def verified(
+    journal: DuckJournal | Lake, public_key: str | None = None, checkpoint: str | None = None
+) -> Answer:
     """Look at the chain, the bytes, the counts and the ordinals. Errors: DifferenceFound."""
+    if isinstance(journal, Lake):
+        with journal.reader() as reader:
+            result = verify(reader, journal.segments, journal.org, held=int(journal.checkpoint.ordinal))
+        return Answer(columns=("looked_at",), rows=[(fact,) for fact in result.facts])
     key = public_key or (journal.sealer.chain.key.public if journal.sealer.chain.key else None)
     with journal.sealer.lock, journal.reader() as reader:
         result = verify(
@@ -57,6 +65,7 @@ def erased(
     journal: DuckJournal, entity: str, ids: list[str], asked_by: str, reason: str, confirm: str | None = None
 ) -> Answer:
     """Say what would be erased, or with its token erase it. Errors: BadArgument, NotFound."""
+    _one_file(journal, "erased from", "delete the rows with DuckDB, then expire its snapshots and clean up")
     full = [record_id_of(i) for i in ids]
     with journal.reader() as reader:
         name = entity_named(reader, entity)
@@ -92,6 +101,7 @@ def erased(
 
 def snapped(journal: DuckJournal, folder: str) -> Answer:
     """A consistent copy in a folder of the machine the journal runs on. Errors: BadArgument."""
+    _one_file(journal, "copied", "a dump of PostgreSQL and a copy of journal.segments are one")
     if not folder.isprintable() or set(folder) & set("?*[]'\""):
         raise BadArgument(
             "the folder's name has characters that a database cannot open",
@@ -109,6 +119,11 @@ def snapped(journal: DuckJournal, folder: str) -> Answer:
         rows=[(done.folder, done.ordinal, done.rows, done.segments, done.bytes)],
         notes=["any DuckDB 1.5 opens its journal.duckdb; it names the segments beside it by their full path"],
     )
+
+
+def _one_file(journal: object, done: str, do: str) -> None:
+    if isinstance(journal, Lake):
+        raise BadArgument(f"a journal in DuckLake is not {done} by this verb", where=journal.path, do=do)
 
 
 DEEDS: dict[str, Question] = {

@@ -69,7 +69,11 @@ def test_the_settings_are_those_of_the_recorder(example: Path, tmp_path: Path) -
     (tmp_path / "cdc.toml").write_text(one["data"]["cdc.toml"])
     settings = settings_module.load(tmp_path / "cdc.toml", {})
     assert settings.org.alias == "acme"
-    assert settings.journal.path == "/var/lib/sf-cdc/journal.duckdb"
+    if example.stem == "lake":
+        assert settings.journal.path.startswith("ducklake:postgres:")
+        assert (settings.journal.shards, settings.journal.segments) == (2, "/var/lib/sf-cdc-lake")
+    else:
+        assert settings.journal.path == "/var/lib/sf-cdc/journal.duckdb"
     mounted = {
         m["mountPath"]
         for _, spec in pods(values_of(example))
@@ -102,7 +106,9 @@ def test_every_pod_meets_the_restricted_profile(example: Path) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
 def test_there_is_never_a_second_writer(example: Path) -> None:
     sets = [o for o in objects(values_of(example)) if o["kind"] == "StatefulSet"]
-    assert {o["spec"]["replicas"] for o in sets} == {1}
+    for one in sets:
+        is_worker = example.stem == "lake" and one["metadata"]["name"].endswith("-journal")
+        assert one["spec"]["replicas"] == (2 if is_worker else 1)
     roles = {o["spec"]["template"]["spec"]["containers"][0]["args"][-1] for o in sets}
     assert roles in ({"run"}, {"capture", "journal", "detect"})
     for one in sets:
@@ -199,3 +205,29 @@ def test_every_value_does_something(path: str) -> None:
     if path == "probes.periodSeconds":
         other = 30
     assert rendered(with_value(path, other)) != rendered(EVERYTHING), path
+
+
+def test_workers_of_a_lake_are_several_pods_on_one_volume_and_nothing_else_is() -> None:
+    values = values_of(CHART / "examples" / "lake.yaml")
+    sets = {o["metadata"]["name"]: o["spec"] for o in objects(values) if o["kind"] == "StatefulSet"}
+    replicas = {name: spec["replicas"] for name, spec in sets.items()}
+    assert replicas == {"acme-sf-cdc-capture": 1, "acme-sf-cdc-journal": 2, "acme-sf-cdc-detect": 1}
+    claims = [
+        v["persistentVolumeClaim"]["claimName"]
+        for v in sets["acme-sf-cdc-journal"]["template"]["spec"]["volumes"]
+        if "persistentVolumeClaim" in v
+    ]
+    assert claims == ["cdc-lake"]
+
+
+@pytest.mark.parametrize("wrong", ["mode", "path", "claim"])
+def test_several_workers_are_refused_where_only_one_may_write(wrong: str) -> None:
+    values = values_of(CHART / "examples" / "lake.yaml")
+    if wrong == "mode":
+        values["mode"] = "roles"
+    elif wrong == "path":
+        values["settings"]["journal"]["path"] = "journal.duckdb"
+    else:
+        values["lake"]["claim"] = ""
+    with pytest.raises(Exception, match=r"mode lake"):
+        rendered(values)

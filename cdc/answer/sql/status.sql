@@ -15,9 +15,24 @@ setup_rows AS (
     LEFT JOIN store.changes c ON c.entity = s.entity AND c.source = 'setup'
     GROUP BY s.entity
 ),
+-- How many seconds of the org's time a channel takes in one of ours, by what came in the last minute.
+pace AS (
+    SELECT
+        channel,
+        (epoch(max(effective_at)) - epoch(min(effective_at))) / (epoch(max(received_at)) - epoch(min(received_at))) AS speed
+    FROM store.changes
+    WHERE fold_rank = 0 AND received_at >= $now::TIMESTAMP - INTERVAL 60 SECOND
+    GROUP BY channel
+    HAVING max(received_at) >= min(received_at) + INTERVAL 1 SECOND
+),
 channels AS (
     SELECT
         channel, passed_to,
+        -- stored_at is when the position was obtained, less what the channel was behind the org then.
+        CASE WHEN coalesce(standing, '') = 'live' AND heard_at > stored_at + INTERVAL 60 SECOND THEN
+            (epoch(heard_at) - epoch(stored_at))::BIGINT
+        END AS behind_s,
+        CASE WHEN behind_s IS NOT NULL AND speed > 1.05 THEN ceil(behind_s / (speed - 1))::BIGINT END AS left_s,
         CASE
             WHEN standing = 'off' THEN 'off'
             WHEN starts_with(channel, '/poll/') THEN 'polled'
@@ -34,6 +49,18 @@ channels AS (
             nullif(trouble, ''),
             CASE WHEN state = 'dead' THEN 'nothing heard for 300 s: is the recorder running?' END,
             CASE WHEN state = 'not live yet' AND coalesce(standing, '') IN ('opening', 'live') THEN 'subscribed; live with the first event or keepalive, within 270 s' END,
+            CASE WHEN behind_s IS NOT NULL THEN
+                'behind the org by ' || CASE
+                    WHEN behind_s >= 5400 THEN round(behind_s / 3600)::BIGINT || ' h'
+                    ELSE ceil(behind_s / 60)::BIGINT || ' min'
+                END || CASE
+                    WHEN left_s >= 5400 THEN ', about ' || round(left_s / 3600)::BIGINT || ' h left at this pace'
+                    WHEN left_s >= 90 THEN ', about ' || round(left_s / 60)::BIGINT || ' min left at this pace'
+                    WHEN left_s IS NOT NULL THEN ', about ' || left_s || ' s left at this pace'
+                    WHEN speed IS NOT NULL THEN ', and not catching up at this pace'
+                    ELSE ''
+                END
+            END,
             'live from ' || strftime(live_from, '%Y-%m-%dT%H:%M:%SZ'),
             'last heard ' || strftime(heard_at, '%Y-%m-%dT%H:%M:%SZ'),
             CASE
@@ -42,6 +69,7 @@ channels AS (
             END
         ) AS detail
     FROM store.channels
+    LEFT JOIN pace USING (channel)
     ANTI JOIN setup USING (channel)
 ),
 entities AS (

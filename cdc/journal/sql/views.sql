@@ -8,11 +8,14 @@ SELECT * EXCLUDE (number) FROM store.sealed_broad;
 CREATE OR REPLACE VIEW store.entity_channels AS
 SELECT DISTINCT entity, channel FROM store.hot_changes WHERE fold_rank = 0 AND channel IS NOT NULL
 UNION
-SELECT entity, unnest(channels) FROM store.sealed_entities;
+SELECT entity, unnest(channels) FROM store.sealed_entities
+UNION
+SELECT entity, channel FROM store.elsewhere WHERE entity IS NOT NULL AND channel IS NOT NULL;
 
 -- Every entity of which a change is held.
 CREATE OR REPLACE VIEW store.entities AS
-SELECT DISTINCT entity FROM store.hot_changes UNION SELECT entity FROM store.sealed_entities;
+SELECT DISTINCT entity FROM store.hot_changes UNION SELECT entity FROM store.sealed_entities
+UNION SELECT entity FROM store.elsewhere WHERE entity IS NOT NULL;
 
 -- The public views (contract, section 5), made anew at every open. `state_at`, `record_at` and the views of
 -- single entities are added by whoever opens the journal.

@@ -28,8 +28,9 @@ BEGIN_MS = 1_780_000_000_000
 _TYPES = ("string", "string", "string", "double", "long", "boolean")
 
 
-def _field_types() -> list[tuple[str, str]]:
-    return [(f"Field{n:02}__c", _TYPES[n % len(_TYPES)]) for n in range(FIELDS)]
+def field_types(fields: int = FIELDS) -> list[tuple[str, str]]:
+    """Name and Avro type of each field."""
+    return [(f"Field{n:02}__c", _TYPES[n % len(_TYPES)]) for n in range(fields)]
 
 
 def _doc(avro_type: str) -> str:
@@ -52,17 +53,17 @@ def _header_schema() -> dict[str, Any]:
     }
 
 
-def schema_json() -> str:
+def schema_json(fields: int = FIELDS) -> str:
     """The event schema as the org would give it."""
-    fields: list[dict[str, Any]] = [
+    columns: list[dict[str, Any]] = [
         {"name": "ChangeEventHeader", "type": _header_schema(), "doc": "Data:ComplexValueType"}
     ]
-    fields += [
+    columns += [
         {"name": name, "type": ["null", kind], "doc": f"Data:{_doc(kind)}:00N", "default": None}
-        for name, kind in _field_types()
+        for name, kind in field_types(fields)
     ]
     record = {"type": "record", "name": "AccountChangeEvent", "namespace": "com.sforce.eventbus"}
-    return json.dumps({**record, "fields": fields})
+    return json.dumps({**record, "fields": columns})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +75,20 @@ class Events:
     replay_ids: list[bytes]
 
 
-def make_events(count: int, seed: int = 1) -> Events:
+def make_events(
+    count: int, seed: int = 1, *, fields: int = FIELDS, changed: int = CHANGED, distinct: int = RECORDS
+) -> Events:
     """Header and tail are encoded apart and joined: a record's encoding is that of its fields in order."""
     draw = random.Random(seed)  # noqa: S311  seeded, for the same events each time
     header = fastavro.parse_schema(_header_schema())
-    tails = [_tail(draw) for _ in range(BODIES)]
-    records = [f"001{draw.randrange(62**6):012d}AA1"[:18] for _ in range(RECORDS)]
+    tails = [_tail(draw, fields, changed) for _ in range(BODIES)]
+    records = [f"001{draw.randrange(62**6):012d}AA1"[:18] for _ in range(distinct)]
     users = [f"005000000{n:06d}AAA" for n in range(50)]
     payloads, replay_ids = [], []
     for n in range(count):
         bitmap, tail = tails[draw.randrange(BODIES)]
         head = {
-            "entityName": ENTITY, "recordIds": [records[draw.randrange(RECORDS)]], "changeType": "UPDATE",
+            "entityName": ENTITY, "recordIds": [records[draw.randrange(distinct)]], "changeType": "UPDATE",
             "changeOrigin": "com/salesforce/api/rest/66.0;client=loader",
             "transactionKey": f"{n // 5:08x}-6942-447e-6033-9e8fe741230f", "sequenceNumber": n % 5 + 1,
             "commitTimestamp": BEGIN_MS + n * 20, "commitNumber": 12_279_648_331_300 + n,
@@ -100,16 +103,16 @@ def make_events(count: int, seed: int = 1) -> Events:
     return Events(payloads, [str(uuid.UUID(int=ids.getrandbits(128))) for _ in range(count)], replay_ids)
 
 
-def _tail(draw: random.Random) -> tuple[str, bytes]:
+def _tail(draw: random.Random, fields: int, changed: int) -> tuple[str, bytes]:
     """The bitmap of the changed fields, and the bytes of all fields behind the header."""
-    chosen = set(draw.sample(range(FIELDS), CHANGED))
+    chosen = set(draw.sample(range(fields), changed))
     values: dict[str, Any] = {"string": lambda: f"value {draw.randrange(100_000)}", "boolean": lambda: True}
     values |= {
         "double": lambda: draw.randrange(1_000_000) / 100,
         "long": lambda: BEGIN_MS + draw.randrange(10**9),
     }
     out = io.BytesIO()
-    for n, (_, kind) in enumerate(_field_types()):
+    for n, (_, kind) in enumerate(field_types(fields)):
         given = values[kind]() if n in chosen else None
         fastavro.schemaless_writer(out, fastavro.parse_schema(["null", kind]), given)
     bits = sum(1 << (n + 1) for n in chosen)  # bit 0 is the header itself
@@ -126,7 +129,7 @@ class BenchOrg:
         return (ChannelMember(CHANNEL, ENTITY),)
 
     async def describe(self, entity: str) -> EntityDescription:
-        fields = tuple(FieldDescription(name, name, kind) for name, kind in _field_types())
+        fields = tuple(FieldDescription(name, name, kind) for name, kind in field_types())
         return EntityDescription(entity, "001", fields, queryable=True, org_time=self._time)
 
     async def limits(self) -> Limits:

@@ -11,6 +11,7 @@ from pathlib import Path
 from cdc.errors import CdcError, JournalLocked, NotFound
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
+from cdc.roles.build import beside_journal
 from cdc.roles.doctor.finding import FAIL, OFF, PASS, WARN, Finding
 from cdc.roles.offline import offline_reader
 from cdc.serve.client import is_running
@@ -27,7 +28,7 @@ async def check(settings: Settings, clock: Clock, metrics: Metrics) -> list[Find
 
 
 def _journal(settings: Settings) -> list[Finding]:
-    path = Path(settings.journal.path)
+    path = Path(beside_journal(settings))
     folder = path.resolve().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         return [

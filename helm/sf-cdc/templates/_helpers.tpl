@@ -18,11 +18,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "sf-cdc.settings" -}}
 {{- $s := deepCopy .Values.settings -}}
 {{- $log := merge (dict "path" "/var/lib/sf-cdc/log.sqlite") (default dict $s.log) -}}
-{{- if and (eq .Values.mode "roles") (ne (default "kafka" $log.kind) "kafka") -}}
-{{- fail "mode roles needs settings.log.kind = kafka: the roles share nothing but the log" -}}
+{{- if and (ne .Values.mode "single") (ne (default "kafka" $log.kind) "kafka") -}}
+{{- fail (printf "mode %s needs settings.log.kind = kafka: the roles share nothing but the log" .Values.mode) -}}
 {{- end -}}
 {{- $_ := set $s "log" $log -}}
 {{- $_ = set $s "journal" (merge (dict "path" "/var/lib/sf-cdc/journal.duckdb" "segments" "/var/lib/sf-cdc/segments") (default dict $s.journal)) -}}
+{{- $given := default dict .Values.settings.journal -}}
+{{- $isLake := hasPrefix "ducklake:postgres:" (default "" $given.path) -}}
+{{- if ne (eq .Values.mode "lake") $isLake -}}
+{{- fail "mode lake and settings.journal.path = ducklake:postgres:… belong together: only DuckLake lets several workers write" -}}
+{{- end -}}
+{{- if $isLake -}}
+{{- if not .Values.lake.claim -}}
+{{- fail "mode lake needs lake.claim: a volume that every worker can read and write" -}}
+{{- end -}}
+{{- $_ = set $s "journal" (merge (dict "path" $given.path "segments" "/var/lib/sf-cdc-lake" "shards" (int .Values.lake.workers)) $given) -}}
+{{- end -}}
 {{- $_ = set $s "detect" (merge (dict "state_path" "/var/lib/sf-cdc/detect.state") (default dict $s.detect)) -}}
 {{- $_ = set $s "alerts" (merge (dict "positions" "/var/lib/sf-cdc/alerts.positions") (default dict $s.alerts)) -}}
 {{- $_ = set $s "api" (merge (dict "listen" "0.0.0.0:8484" "tokens_file" "/run/secrets/sf-cdc/api/tokens" "token_file" "/tmp/cdc.token") (default dict $s.api)) -}}
@@ -62,10 +73,10 @@ metadata:
     {{- include "sf-cdc.labels" $root | nindent 4 }}
     app.kubernetes.io/component: {{ .role }}
 spec:
-  # Never two writers: a StatefulSet ends the old pod before it starts the new one.
-  replicas: 1
+  # Never two writers: a StatefulSet ends the old pod before it starts the new one. Workers of a lake share its parts out.
+  replicas: {{ default 1 .replicas }}
   serviceName: {{ include "sf-cdc.name" $root }}
-  podManagementPolicy: OrderedReady
+  podManagementPolicy: {{ ternary "Parallel" "OrderedReady" (gt (int (default 1 .replicas)) 1) }}
   updateStrategy: {type: RollingUpdate}
   selector:
     matchLabels:
@@ -138,6 +149,9 @@ spec:
           volumeMounts:
             - {name: data, mountPath: /var/lib/sf-cdc}
             - {name: tmp, mountPath: /tmp}
+            {{- if .shared }}
+            - {name: lake, mountPath: /var/lib/sf-cdc-lake}
+            {{- end }}
             - {name: settings, mountPath: /etc/sf-cdc, readOnly: true}
             {{- range $kind, $secret := include "sf-cdc.mounted" $root | fromYaml }}
             - {name: secret-{{ $kind }}, mountPath: /run/secrets/sf-cdc/{{ $kind }}, readOnly: true}
@@ -149,6 +163,10 @@ spec:
         {{- range $kind, $secret := include "sf-cdc.mounted" $root | fromYaml }}
         - name: secret-{{ $kind }}
           secret: {secretName: {{ $secret }}, defaultMode: 288}
+        {{- end }}
+        {{- with .shared }}
+        - name: lake
+          persistentVolumeClaim: {claimName: {{ . }}}
         {{- end }}
         {{- if not .size }}
         - {name: data, emptyDir: {}}
