@@ -162,7 +162,7 @@ def lake_worker(
     lake = make_lake(settings)
     lake.open()
     logger().info(Event.JOURNAL_OPENED, path=settings.journal.path, ordinal=lake.checkpoint.ordinal)
-    work = LakeWorker(settings, lake, log, schema_text=schema_text, on_requests=on_requests, failed=life.fail)
+    work = LakeWorker(settings, lake, log, schema_text=schema_text, failed=life.fail, **writing)
     worker = Worker("journal-group", work.run, life)
     worker.start()
     try:

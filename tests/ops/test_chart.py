@@ -153,6 +153,8 @@ OTHER: dict[str, Any] = {
     "imagePullSecrets": [{"name": "other"}],
     "settings.salesforce.login_url": "https://other.example",
     "settings.log.kind": None,
+    "lake.workers": None,  # of one mode alone: see the tests of it
+    "lake.claim": None,
     "persistence.accessModes": ["ReadWriteOncePod"],
     "resources": {"limits": {"memory": "9Gi"}},
     "service.type": "NodePort",
@@ -209,9 +211,10 @@ def test_every_value_does_something(path: str) -> None:
 
 def test_workers_of_a_lake_are_several_pods_on_one_volume_and_nothing_else_is() -> None:
     values = values_of(CHART / "examples" / "lake.yaml")
+    values["lake"]["workers"] = 3
     sets = {o["metadata"]["name"]: o["spec"] for o in objects(values) if o["kind"] == "StatefulSet"}
     replicas = {name: spec["replicas"] for name, spec in sets.items()}
-    assert replicas == {"acme-sf-cdc-capture": 1, "acme-sf-cdc-journal": 2, "acme-sf-cdc-detect": 1}
+    assert replicas == {"acme-sf-cdc-capture": 1, "acme-sf-cdc-journal": 3, "acme-sf-cdc-detect": 1}
     claims = [
         v["persistentVolumeClaim"]["claimName"]
         for v in sets["acme-sf-cdc-journal"]["template"]["spec"]["volumes"]

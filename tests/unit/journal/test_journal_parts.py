@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,11 +49,7 @@ def parts(changes: list[Change]) -> list[ColumnBatch]:
         own, elsewhere = shared_out(log_batch, part, SHARDS)
         mine = {record.ordinal for record in own.records}
         columns = batch([c for c in changes if c.ordinal in mine], upto=len(changes))
-        columns = ColumnBatch(
-            columns.changes, columns.fields, columns.platform_events, columns.control, columns.bad,
-            log_batch.checkpoint, None, elsewhere,
-        )  # fmt: skip
-        out.append(columns)
+        out.append(replace(columns, checkpoint=log_batch.checkpoint, elsewhere=elsewhere))
     return out
 
 
