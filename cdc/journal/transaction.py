@@ -175,6 +175,9 @@ class BatchWriter:
                 self._stretches.unreadable(
                     event.seq, event.channel, event.entity, event.record_ids, times.of(event), event.reason
                 )
+        if not rows.is_event.all():  # a full state of the same batch may have closed what they hide
+            with registered(self._connection, batch_changes=rows.changes):
+                self._stretches.repaired_by_rows()
         write_needs(self._connection, [need for event in events for need in _needs_of(event, times)])
 
     def _missing(self, batch: ColumnBatch, rows: Rows, held: Held) -> None:

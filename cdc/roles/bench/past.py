@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +81,8 @@ def run_past(field_changes: int, output: str | None, *, rivals: bool = True) -> 
 
 def ours(journal: DuckJournal, field_changes: int) -> list[Took]:
     """Questions as the verbs ask them, and the state of the whole entity as one statement."""
-    entity, cold, hot = seeded.ENTITY, _records(journal, hot=False), _records(journal, hot=True)
+    entity = seeded.ENTITY
+    cold, hot = (_records(journal, field_changes, hot=is_hot) for is_hot in (False, True))
     with journal.reader() as reader:
         return [
             _median(
@@ -119,15 +121,16 @@ def _make_room(field_changes: int) -> None:
             file.unlink(missing_ok=True)
 
 
-def _records(journal: DuckJournal, *, hot: bool) -> list[str]:
-    sign = "" if hot else "NOT"
+def _records(journal: DuckJournal, field_changes: int, *, hot: bool) -> list[str]:
+    """Some records with hot changes, or some without, spread over all."""
     with journal.reader() as reader:
-        rows = reader.execute(
-            "SELECT record_id FROM (SELECT DISTINCT record_id FROM store.change_spans WHERE until_at IS NULL"
-            f" AND hash(record_id) % 97 = 0) WHERE record_id {sign} IN (SELECT record_id FROM store.hot_changes)"
-            f" ORDER BY hash(record_id) LIMIT {TIMES}"
-        ).fetchall()
-    return [row[0] for row in rows]
+        rows = reader.execute("SELECT DISTINCT record_id FROM store.hot_changes ORDER BY hash(record_id)")
+        changed = [row[0] for row in rows.fetchall()]
+    if hot:
+        return changed[:TIMES]
+    count, seen = seeded.records_of(field_changes), set(changed)
+    spread = (seeded.record_id(n * 7919 % count) for n in range(count))
+    return list(islice((i for i in spread if i not in seen), TIMES))
 
 
 def _median(
@@ -173,7 +176,7 @@ def _parquet(journal: DuckJournal, field_changes: int) -> Iterator[Took]:
             database.execute(f"SET temp_directory = '{path}.tmp'")
             database.execute(statement("rival_parquet").format(files=files, path=draft))
         draft.rename(path)
-    ids = _records(journal, hot=False)
+    ids = _records(journal, field_changes, hot=False)
     with duckdb.connect(config={"memory_limit": seeded.MEMORY_LIMIT, "threads": seeded.THREADS}) as database:
         took = [
             _measured(lambda text=text: len(database.execute(text).fetchall()))  # type: ignore[misc]
@@ -191,7 +194,7 @@ def _postgres(journal: DuckJournal, field_changes: int) -> Iterator[Took]:
     if not found:
         _say("PostgreSQL is not installed here (Debian package postgresql): its figures are left out")
         return
-    ids = _records(journal, hot=False)
+    ids = _records(journal, field_changes, hot=False)
     with _cluster(found[-1].parent) as sql:
         sql(statement("rival_postgres_table"))
         _say("PostgreSQL takes the same rows")

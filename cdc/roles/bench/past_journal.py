@@ -96,6 +96,10 @@ def records_of(field_changes: int) -> int:
     return _Shape(field_changes).records
 
 
+def record_id(number: int) -> str:
+    return f"001{number:012d}AAA"
+
+
 def _apart(count: int) -> int:
     """A step that visits each of so many once, neighbours far from one another."""
     step = int(count * 0.618) | 1
