@@ -173,11 +173,12 @@ def _parquet(journal: DuckJournal, field_changes: int) -> Iterator[Took]:
         with duckdb.connect(
             config={"memory_limit": seeded.MEMORY_LIMIT, "threads": seeded.THREADS}
         ) as database:
-            database.execute(f"SET temp_directory = '{path}.tmp'")
+            database.execute(f"SET temp_directory = '{path}.tmp'; SET enable_progress_bar = false")
             database.execute(statement("rival_parquet").format(files=files, path=draft))
         draft.rename(path)
     ids = _records(journal, field_changes, hot=False)
     with duckdb.connect(config={"memory_limit": seeded.MEMORY_LIMIT, "threads": seeded.THREADS}) as database:
+        database.execute("SET enable_progress_bar = false")
         took = [
             _measured(lambda text=text: len(database.execute(text).fetchall()))  # type: ignore[misc]
             for text in (statement("rival_parquet_record").format(path=path, id=i) for i in ids[:3])
