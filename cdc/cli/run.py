@@ -92,11 +92,12 @@ def detect(
     if config_file is not None:
         options.config = config_file
     if input_file is not None:
-        judge_recorded(input_file, output_file or "-", state_file, options.config)
+        told = judge_recorded(input_file, output_file or "-", state_file, options.config)
+        typer.echo(told, err=True)
     elif explain is not None:
         _out(explain_key(options.settings() if state_file is None else None, state_file, explain))
     elif from_ is not None:
-        judge_journal(options.settings(), from_, to, output_file or "-")
+        typer.echo(judge_journal(options.settings(), from_, to, output_file or "-"), err=True)
     elif output_file or state_file or to:
         raise BadArgument("--output, --state and --to go with --input, --from or --explain")
     else:

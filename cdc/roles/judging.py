@@ -24,15 +24,18 @@ SQL = Path(__file__).with_name("sql") / "recorded_stream.sql"
 ROWS_PER_BATCH = 16_384
 
 
-def judge_recorded(source: str, output: str, state: str | None, config: str | None) -> None:
-    """Judge a file. Of a settings file only `[org] alias` and `[detect]` are looked at, so that a file of a
-    few lines is enough. Errors: BadArgument, SettingsError, DiskFull."""
+def judge_recorded(source: str, output: str, state: str | None, config: str | None) -> str:
+    """Judge a file, and say in a sentence what came of it. Of a settings file only `[org] alias` and `[detect]`
+    are looked at, so that a file of a few lines is enough. Errors: BadArgument, SettingsError, DiskFull."""
     org, given = _of_file(config) if config is not None else ("org", DetectSettings())
-    judge_file(source, output, state, org=org, options=_options(given), windows=_windows(given))
+    judged = judge_file(source, output, state, org=org, options=_options(given), windows=_windows(given))
+    before = f" ({judged.taken:,} with those of earlier runs)" if judged.taken > judged.rows else ""
+    return f"{judged.rows:,} changes read{before}: {judged.alerts:,} alerts, {judged.pages:,} pages"
 
 
-def judge_journal(settings: Settings, from_: str, to: str | None, output: str) -> None:
-    """What the detector would have said between two times, having learned from all that was recorded before.
+def judge_journal(settings: Settings, from_: str, to: str | None, output: str) -> str:
+    """What the detector would have said between two times, having learned from all that was recorded before; how
+    much that was, in a sentence.
 
     Errors: BadArgument; JournalLocked while a process has the journal open.
     """
@@ -49,7 +52,8 @@ def judge_journal(settings: Settings, from_: str, to: str | None, output: str) -
             for version in detector.take(batch_of(_table(batch), 0, settings.journal.path))
             if version["decided_at"] >= first
         )
-        write_versions(output, versions)
+        said = write_versions(output, versions)
+    return f"{detector.taken:,} changes read from the journal: {said:,} versions of alerts since {from_}"
 
 
 def explain_key(settings: Settings | None, state: str | None, key: str) -> str:
