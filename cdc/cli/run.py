@@ -148,7 +148,7 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="all, capture, journal, detect; end-to-end; round-trip; memory; scale; past: a large journal; "
+            help="all, capture, journal, detect; end-to-end; round-trip; memory; scale; lake; past: a large journal; "
             "scenarios: the detector on labelled streams."
         ),
     ] = "all",

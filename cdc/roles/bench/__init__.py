@@ -14,6 +14,7 @@ from cdc.roles.bench import limits, stages
 from cdc.roles.bench import rivals as usual
 from cdc.roles.bench.compare import run_compare
 from cdc.roles.bench.events import Events, make_events
+from cdc.roles.bench.lake import run_lake
 from cdc.roles.bench.measure import Figure, in_series, show
 from cdc.roles.bench.past import run_past
 from cdc.roles.bench.round_trip import run_round_trip
@@ -46,6 +47,7 @@ def run_bench(
         "round-trip": lambda: run_round_trip(output, log),
         "memory": lambda: run_memory(given or 5_000_000, output, log),
         "scale": lambda: run_scale(output),
+        "lake": lambda: run_lake(given or 100_000, output),
         "past": lambda: run_past(given or 5_000_000, output),
         "scenarios": run_scenarios,
     }

@@ -196,7 +196,8 @@ def _postgres(journal: DuckJournal, field_changes: int) -> Iterator[Took]:
         _say("PostgreSQL is not installed here (Debian package postgresql): its figures are left out")
         return
     ids = _records(journal, field_changes, hot=False)
-    with _cluster(found[-1].parent) as sql:
+    with cluster(found[-1].parent) as server:
+        sql = server.sql
         sql(statement("rival_postgres_table"))
         _say("PostgreSQL takes the same rows")
 
@@ -223,10 +224,19 @@ def _copy_into(sql: Any, journal: DuckJournal) -> None:
         sql("COPY audit FROM STDIN (FORMAT csv)", given=rows.stdout)
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A PostgreSQL at work: a way to run SQL, and its connection string."""
+
+    sql: Callable[..., Any]
+    address: str
+
+
 @contextmanager
-def _cluster(programs: Path) -> Iterator[Any]:
+def cluster(programs: Path) -> Iterator[Cluster]:
     """A PostgreSQL that listens on a socket in a folder of its own, ended with the block."""
-    folder = Path(tempfile.mkdtemp(prefix="cdc-bench-pg-", dir=CACHE.absolute()))
+    # As root the server runs as a user of its own, who need not be able to come to root's folders.
+    folder = Path(tempfile.mkdtemp(prefix="cdc-bench-pg-", dir=CACHE.absolute() if os.geteuid() else None))
     sockets = Path(tempfile.mkdtemp(prefix="cdc-pg-"))
     as_user: list[str] = []
     if os.geteuid() == 0:
@@ -258,7 +268,7 @@ def _cluster(programs: Path) -> Iterator[Any]:
             subprocess.run(psql, check=True, stdin=given, stdout=subprocess.DEVNULL)
 
         try:
-            yield sql
+            yield Cluster(sql, f"host={sockets} user=bench dbname=postgres")
         finally:
             _run([*control, "-m", "immediate", "stop"])
     finally:
