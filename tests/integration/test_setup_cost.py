@@ -57,7 +57,9 @@ async def test_reading_the_set_up_stays_within_the_share_of_the_org_s_calls(
                 await read_again(world)
             spent, costs = calls(world) - first, a_reading(world)
             with world.journal.reader() as reader:
-                [said] = [row[4] for row in status(reader).rows if row[0] == "setup"]
+                rows = status(reader).rows
+            [said] = [row[4] for row in rows if row[0] == "setup"]
+            assert {row[1] for row in rows if row[0] == "entity"} == {"Account"}
         finally:
             await world.stop()
         a_day = sum(

@@ -80,6 +80,7 @@ entities AS (
         max(committed_at) FILTER (fold_rank = 0) AS newest
     FROM store.changes
     ANTI JOIN setup USING (entity)
+    WHERE entity NOT IN ('MetadataFile', 'MetadataType')  -- what the reading of source keeps beside it
     GROUP BY entity
 ),
 baselines AS (
