@@ -12,7 +12,7 @@ from typing import Any
 from cdc.answer.answers import Answer, dicts_of, json_value
 from cdc.recover.befores import before_the_incident
 from cdc.recover.incidents import Incident, find
-from cdc.recover.scope import scope_words
+from cdc.recover.scope import meant, scope_words
 from cdc.recover.statements import sql
 
 SECTIONS = ("fields", "money", "groups", "reached", "later", "beside", "linked", "times")
@@ -61,6 +61,12 @@ def blast_of(reader: Any, incident: Incident) -> Blast:
             name: dicts_of(reader.execute(sql(f"blast_{name}"), given.get(name))) for name in SECTIONS
         }
     return Blast(incident, totals, sections)
+
+
+def totals_of(reader: Any, incident: Incident) -> Mapping[str, Any]:
+    """The incident in one row, and nothing folded for it: what a report of many needs."""
+    with meant(reader, incident.scope):
+        return dicts_of(reader.execute(sql("blast_totals")))[0]
 
 
 def blast(reader: Any, incident_id: str) -> Answer:

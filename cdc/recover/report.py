@@ -14,7 +14,7 @@ from typing import Any
 from cdc.answer.answers import Answer, dicts_of, json_value
 from cdc.answer.times import newest_org_time, parse_time
 from cdc.errors import CdcError
-from cdc.recover.blast import blast_of
+from cdc.recover.blast import totals_of
 from cdc.recover.incidents import find
 from cdc.recover.statements import sql
 
@@ -126,7 +126,7 @@ def _incidents(incidents: list[dict[str, Any]]) -> str:
 def _blast(reader: Any, incident_id: str) -> dict[str, Any] | None:
     """The incident in numbers; None where nothing is meant, or it cannot be told."""
     try:
-        totals = blast_of(reader, find(reader, incident_id)).totals
+        totals = totals_of(reader, find(reader, incident_id))
     except CdcError:
         return None
     return {name: totals[name] for name in ("records", "changes", "transactions", "first_at", "last_at")}
