@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -34,12 +35,29 @@ class Schemas:
         self._known: dict[
             str, tuple[str | None, int]
         ] = {}  # schema id -> its entity, the place it was told at
+        self._unstreamed: dict[
+            str, list[tuple[int, frozenset[str]]]
+        ] = {}  # entity -> from which place on, which
         self.forget()
 
     def forget(self) -> None:
         """Begin again from what the file holds: the transaction was rolled back."""
         rows = self._connection.execute("SELECT schema_id, entity, at_seq FROM store.schemas").fetchall()
         self._known = {schema_id: (entity, at_seq) for schema_id, entity, at_seq in rows}
+        self._unstreamed = {}
+        for entity, at_seq, paths in self._connection.execute(
+            "SELECT entity, at_seq, unstreamed FROM store.descriptions ORDER BY at_seq"
+        ).fetchall():
+            self._unstreamed.setdefault(entity, []).append((at_seq, frozenset(json.loads(paths or "[]"))))
+
+    def unstreamed_paths(self) -> list[str]:
+        """Every path that changes without an event, of any entity at any time."""
+        return sorted({p for told in self._unstreamed.values() for _, paths in told for p in paths})
+
+    def is_unstreamed(self, entity: str, path: str, ordinal: int) -> bool:
+        """Whether, by the description in force at an ordinal, values of a field change without an event."""
+        told = [paths for at_seq, paths in self._unstreamed.get(entity, ()) if at_seq < ordinal]
+        return bool(told) and path in told[-1]
 
     def entity_of(self, schema_id: str, ordinal: int) -> str | None:
         """The entity whose changes a schema describes; None where that was not known at an ordinal, or it has none."""
@@ -91,6 +109,12 @@ class Schemas:
                         f"DELETE FROM store.{table} WHERE entity = $entity AND at_seq = $at_seq", place
                     )
             self.is_news = True
+            told = [
+                one for one in self._unstreamed.get(description.entity, ()) if one[0] != description.place
+            ]
+            self._unstreamed[description.entity] = [
+                *told, (description.place, frozenset(description.unstreamed))
+            ]  # fmt: skip
             append(
                 self._connection,
                 "descriptions",

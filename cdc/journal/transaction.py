@@ -32,6 +32,7 @@ from cdc.journal.state import ChannelState, Held, save
 from cdc.journal.statements import statement
 from cdc.journal.tables import registered
 from cdc.journal.texts import Diff, whole_texts
+from cdc.journal.unstreamed import without_unstreamed
 from cdc.ports.columns import ColumnBatch
 
 
@@ -111,6 +112,7 @@ class BatchWriter:
     def _insert(self, batch: ColumnBatch, rows: Rows) -> Rows:
         diff_fields = batch.changes["diff_fields"].slice(batch.changes.num_rows - rows.changes.num_rows)
         rows, not_rebuilt = whole_texts(self._connection, rows, diff_fields)
+        rows = without_unstreamed(rows, self.schemas)
         with registered(self._connection, batch_changes=rows.changes, batch_fields=field_table(rows)):
             self._execute("insert_changes", org=self._org)
             self._execute("insert_fields", org=self._org)

@@ -187,3 +187,23 @@ async def test_an_event_cut_short_behind_its_header_costs_its_records_a_re_read(
         assert statuses(world, "unread-") == {"repaired"}
         assert {s["record_id"] for s in world.stretches("stretch_id LIKE 'unread-%'")} == set(some)
         assert world.wrong_claims(cut_ms) == []
+
+
+async def test_a_formula_which_no_event_carries_is_named_and_stays_unknown(tmp_path: Path) -> None:
+    """Its value would be stale after the next change of what it is made of: unknown, and neither null nor an old one."""
+    async with recorded(tmp_path, members=("Account",), started=False) as world:
+        world.org.change_schema("Account", add=["Score__c Number formula"])
+        await world.start()
+        await world.settled(entities=1)
+        created = world.commit([Change("Account", Op.CREATE, None, {"Name": "new"})])
+        world.update(world.ids()[:2], Industry="Energy")
+        await world.settled()
+        assert created
+        states = world.states()
+        assert len(states) == len(world.ids())
+        assert {"Score__c" in row["fields"] for row in states.values()} == {False}
+        assert {row["incomplete_reason"] for row in states.values()} == {None}
+        assert None not in {row["known_since"] for row in states.values()}
+        with world.journal.reader() as reader:
+            [story] = questions.coverage(reader, "Account").notes
+        assert "Score__c" in story.split("no event carries ")[1].split(", so they are not recorded")[0]

@@ -1,6 +1,7 @@
 -- CREATE and UNDELETE carry the whole record: a field without a value is null, if this user may read it
 -- (the description in force at that place) and the event could have carried it (its schema). Of a field
--- that may have two shapes (a name as one text, or in parts) only the shape that came is spoken of.
+-- that may have two shapes (a name as one text, or in parts) only the shape that came is spoken of. Nothing is said of
+-- a formula, or another value that changes without an event: of these the description is `unstreamed`.
 INSERT INTO store.hot_fields
 WITH
 whole AS (
@@ -21,7 +22,9 @@ SELECT
 FROM whole w
 JOIN store.schema_fields s ON s.schema_id = w.schema_id
 JOIN store.readable_fields r ON r.entity = w.entity AND r.at_seq = w.at_seq AND r.path = s.path
+JOIN store.descriptions d ON d.entity = w.entity AND d.at_seq = w.at_seq
 LEFT JOIN given_parts p ON p.seq = w.seq AND p.parent = split_part(s.path, '.', 1)
 ANTI JOIN given g ON g.seq = w.seq AND g.field = s.path
-WHERE NOT s.is_alternative OR (contains(s.path, '.') AND p.seq IS NOT NULL)
+WHERE (NOT s.is_alternative OR (contains(s.path, '.') AND p.seq IS NOT NULL))
+  AND NOT contains(coalesce(d.unstreamed, ''), '"' || s.path || '"')
 ORDER BY w.seq, s.path;

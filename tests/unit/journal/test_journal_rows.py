@@ -13,6 +13,7 @@ import pytest
 from cdc.errors import StopProcess
 from cdc.journal.journal import DuckJournal
 from cdc.journal.statements import statement
+from cdc.ports.log import LogRecord
 from tests.unit.journal.batches import (
     CHANNEL,
     SECOND,
@@ -349,3 +350,22 @@ def test_a_decision_read_twice_is_held_once_and_only_those_of_its_time_are_looke
         ("alert7", "ann"),
         ("alert7", "bob"),
     ]
+
+
+def test_what_an_event_says_of_a_formula_is_not_taken_for_known_from_its_description_on(
+    tmp_path: Path,
+) -> None:
+    """It changes without an event: the value of a creation would stand for ever."""
+    told = {
+        "fields": [{"path": p, "name": p, "type": "string"} for p in ("Name", "Score__c")],
+        "unstreamed": ["Score__c"],
+    }
+    described = LogRecord("schemas", "describe/Account", json.dumps(told).encode(), 1)
+    said = {"Name": "n", "Score__c": "5"}
+    changes = [Change(n, n, "CREATE", said) for n in (1, 2)]
+    with opened(tmp_path) as journal:
+        commit(journal, batch(changes, control=[described]))
+        commit(journal, batch([Change(3, 1, said=said)]))
+        held = "SELECT seq, field FROM store.hot_fields ORDER BY seq, field"
+        assert ask(journal, held) == [(1, "Name"), (1, "Score__c"), (2, "Name"), (3, "Name")]
+        assert ask(journal, "SELECT changed_fields FROM changes WHERE seq = 3") == [(["Name", "Score__c"],)]
