@@ -56,7 +56,7 @@ def changed(one: World) -> int:
 
 def test_the_cause_of_a_burst_is_found_rolled_back_and_its_data_restored(tmp_path: Path, road: str) -> None:
     with world(tmp_path, records=max(2_500, BURST * 10), days=7, more=POLL, kafka=road) as one:
-        asked = {"records": BURST * 3, "chunk": max(40, BURST // 10), "interval_ms": 3_000}
+        asked = {"records": BURST * 3, "chunk": max(40, BURST // 10), "interval_ms": 5_000}
         one.org.post("/simulator/scenario", {"name": "deploy_with_side_effect", "live": True, **asked})
         until("the harmless version is read", lambda: flow_is_read(one, "filterFormula", 2))
         before = one.org.get("/simulator/clock")["now_ms"]
