@@ -136,6 +136,20 @@ class LakeShard(DuckJournal):
             do="nothing of this worker was written since; the other one goes on",
         )
 
+    def let_go(self) -> None:
+        """Finish the transaction in hand and close; what waits behind it comes again from the log, to the next owner.
+
+        Whoever hands over batches has stopped before: one more would leave a hole.
+        """
+        with self._changed:
+            waiting = list(self._queue)
+            self._queue.clear()
+            self.metrics.queue_records = 0
+            self._changed.notify_all()
+        for one in waiting:
+            one.done.cancel()
+        self.close()
+
     def _tell_fields(self) -> None:
         if self._writer.schemas.is_news:
             self._writer.schemas.is_news = False

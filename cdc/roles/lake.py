@@ -1,7 +1,7 @@
 """A worker of a journal in DuckLake: the parts that the group gives it, each with a reader and a writer of its own.
 
 taken      the part is claimed, its reader begins behind what the part holds
-given up   the reader stops, what it had handed over is written, the part is let go
+given up   the reader stops, the transaction in hand is finished; the rest comes from the log to the next owner
 lost       somebody else has claimed it: this worker's pipeline ends by itself, and nothing of it was written since
 """
 
@@ -65,11 +65,11 @@ class Pipeline:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop reading, and write what was read."""
+        """Stop reading, then let the part go: soon, since the others wait for it."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        self.shard.close()
+        self.shard.let_go()
 
     def _run(self) -> None:
         follower = PartFollower(self.shard, self.shard.checkpoint)
