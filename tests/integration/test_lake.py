@@ -78,9 +78,22 @@ def single_file(log: Log, path: Path) -> DuckJournal:
     journal = DuckJournal(str(path), "test", definitions=definitions(), schema_text=text, seal_records=2**62)
     journal.open()
     stop, schemas = threading.Event(), SchemaStore(text)
+    last = log.open("the test").next_ordinal - 1  # capture has ended
+    threading.Thread(
+        target=lambda: until("all is in", lambda: _ended(journal, last, stop)), daemon=True
+    ).start()
     follow(log, journal.checkpoint, lambda b: decode_batch(b, schemas), [Following(journal, stop)], stop)
     journal.errand(lambda _: None).result()  # behind all that was handed over
     return journal
+
+
+def _ended(journal: DuckJournal, last: int, stop: threading.Event) -> bool:
+    """Everything is committed, and what may stand behind the last change has had its time."""
+    if journal.checkpoint.ordinal < last:
+        return False
+    stop.wait(3.0)
+    stop.set()
+    return True
 
 
 def worker_settings(folder: Path, base: Settings, lake: str, shards: int, parquet: Path) -> Settings:
