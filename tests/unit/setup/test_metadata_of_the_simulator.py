@@ -165,7 +165,7 @@ def test_an_active_version_is_not_deleted_and_a_flow_goes_version_by_version() -
     assert org.setup.rows("FlowDefinition") == []
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", zipped({}, {})[:40]])
+@pytest.mark.parametrize("content", [b"", b"no zip", zipped({}, {})[:40]], ids=["empty", "text", "cut"])
 def test_what_is_no_package_is_refused_in_words(content: bytes) -> None:
     deploy = deployed(lived_in(), content)
     assert deploy.status == "Failed"
