@@ -36,6 +36,11 @@ class VirtualClock:
             await asyncio.sleep(REAL_PAUSE_S)
         return self.now_s - began_s
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody sleeps by it: what was woken has done what it had to do."""
+        return any(not future.done() for _, _, future in self._sleepers)
+
     def _move(self, seconds: float) -> None:
         self.now_s += seconds
         while self._sleepers and self._sleepers[0][0] <= self.now_s:

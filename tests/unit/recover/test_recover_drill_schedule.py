@@ -51,13 +51,18 @@ class _Watch:
             keep_drilling(settings, "a.toml", lambda: nullcontext(self.journal), self.clock, run)
         )
 
+    async def _asleep(self) -> None:
+        """Until the schedule has looked: it asks the journal in a thread, which a busy machine makes wait."""
+        while not self.time.is_waited_for:
+            await asyncio.sleep(0.001)
+
     async def after(self, hours: float) -> int:
         """How many drills have been begun after so many hours more."""
         until_s = self.time.now_s + hours * HOUR_S
         while self.time.now_s < until_s:
+            await self._asleep()
             self.time._move(drill_schedule.LOOK_EVERY_S)
-            for _ in range(3):
-                await asyncio.sleep(0.001)
+        await self._asleep()
         return len(self.begun)
 
 
