@@ -1,4 +1,4 @@
-"""One browser for all tests of a worker, and the checker of accessibility."""
+"""One browser for all tests of a file, and the checker of accessibility."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 from tests.browser.showing import CHROMIUM, FLAGS
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Closed with the file: its event loop runs in this thread, where no other test could then run one."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not for this machine")
     with sync_api.sync_playwright() as play:
         made = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -151,7 +151,8 @@ def test_workers_killed_again_and_again_answer_as_a_single_file_does(
             with running(base, tmp_path, "capture"):
                 for part in parts:
                     part.start()
-                until("a worker answers", lambda: any_rows(parts, "SELECT count(*) FROM changes"))
+                live = "SELECT count(*) FROM coverage WHERE status = 'live' AND record_id IS NULL"
+                until("the channel is live", lambda: any_rows(parts, live)[0][0])
                 org.post("/simulator/drip", {"rate": RATE, "seconds": KILLS * 5})
                 for _ in range(KILLS):
                     time.sleep(draw.uniform(2.0, 5.0))
