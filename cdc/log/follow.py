@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pyarrow.compute as pc
@@ -24,6 +24,24 @@ class Follower(Protocol):
     def checkpoint(self) -> Checkpoint: ...
 
     def take(self, batch: ColumnBatch) -> None: ...
+
+
+class Store(Protocol):
+    """What keeps batches: a journal, or a part of one."""
+
+    def commit(self, batch: ColumnBatch) -> object: ...
+
+
+@dataclass(slots=True)
+class StoreFollower:
+    """Hands batches to a store's writer; the queue there is bounded, so a slow disk slows the reading."""
+
+    store: Store
+    checkpoint: Checkpoint
+
+    def take(self, batch: ColumnBatch) -> None:
+        self.store.commit(batch)
+        self.checkpoint = batch.checkpoint
 
 
 def least(checkpoints: Iterable[Checkpoint]) -> Checkpoint:

@@ -6,6 +6,7 @@ Incidents, restores, what a restore will write and what became of it, drills: re
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -45,6 +46,25 @@ class Ledger:
         """One record. Errors: LogUnavailable."""
         at_ms = self.clock.wall_ms() if at is None else at
         self.publish([record(kind, key, detail, by=by, at=at_ms, alert_id=alert_id)])
+
+    async def org_now(self) -> int:
+        """The newest org time the journal knows, epoch ms: facts go by event time."""
+
+        def look() -> int:
+            with self.reader() as reader:
+                row = reader.execute(sql("newest")).fetchone()
+            return int(row[0] or 0) if row else 0
+
+        return await asyncio.to_thread(look) or self.clock.wall_ms()
+
+    async def tell_now(self, kind: str, key: str, detail: Mapping[str, Any], *, by: str) -> None:
+        """One record, of the newest org time. Errors: LogUnavailable."""
+        at = await self.org_now()
+        await asyncio.to_thread(self.tell, kind, key, detail, by=by, at=at)
+
+    async def restore_read_back(self, restore_id: str, version: int) -> None:
+        """Wait until the journal has this version of a restore. Errors: RetryLater after a minute."""
+        await self.read_back("restore_version", {"restore_id": restore_id, "version": version})
 
     async def read_back(self, question: str, parameters: Mapping[str, Any]) -> Any:
         """Wait until the journal answers `sql/<question>.sql` with something. Errors: RetryLater after a minute."""

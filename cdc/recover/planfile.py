@@ -108,3 +108,19 @@ def checked(plan: Plan, given: str) -> None:
             where=plan.restore_id,
             do="look at the plan (`cdc restore show`), then give the hash it shows",
         )
+
+
+def confirmed(path: str | Path, plan_hash: str, given: str, *, undone: str) -> Plan:
+    """The plan of a restore, as it was made and as a person typed its hash; `undone` is what did not happen otherwise.
+
+    Errors: NotFound, BadArgument.
+    """
+    plan = load_plan(path)
+    if plan.hash != plan_hash:
+        raise BadArgument(
+            f"the plan's file is not the one that was made: nothing was {undone}",
+            where=str(plan.path),
+            do="plan again",
+        )
+    checked(plan, given)
+    return plan

@@ -28,7 +28,7 @@ from cdc.recover.incidents import Incident, alert_of, by_hand, find, narrowed, w
 from cdc.recover.ledger import Ledger
 from cdc.recover.masking import mask_key
 from cdc.recover.plan import PlanOptions, make_plan
-from cdc.recover.planfile import Plan, checked, load_plan, save_plan
+from cdc.recover.planfile import Plan, confirmed, load_plan, save_plan
 from cdc.recover.restores import Restore, restore_of
 from cdc.recover.rollback import KIND as SETUP
 from cdc.recover.rollback import Rollbacks
@@ -101,7 +101,7 @@ class Recovery:
             if incident.version == 0:
                 incident = incident.next(title=title or incident.title)
         else:
-            incident = by_hand(filters, title=title, fields=fields, opened_at=await self._org_now())
+            incident = by_hand(filters, title=title, fields=fields, opened_at=await self.ledger.org_now())
         return await self._keep(incident, by)
 
     async def narrow(
@@ -118,7 +118,7 @@ class Recovery:
         """Say that what caused it was stopped; applying is allowed from then on, unless it goes on."""
         incident = await self._find(incident_id)
         return await self._keep(
-            incident.next(contained_at=await self._org_now(), note=note or incident.note), by
+            incident.next(contained_at=await self.ledger.org_now(), note=note or incident.note), by
         )
 
     async def close_incident(self, incident_id: str, *, by: str, note: str = "") -> dict[str, Any]:
@@ -175,7 +175,7 @@ class Recovery:
         return await self._kept_plan(draft.rows, draft.facts, by)
 
     async def _kept_plan(self, rows: Any, facts: dict[str, Any], by: str) -> Plan:
-        facts["planned_at"] = await self._org_now()
+        facts["planned_at"] = await self.ledger.org_now()
         plan = await asyncio.to_thread(save_plan, self._folder, rows, facts)
         restore = Restore(
             restore_id=plan.restore_id,
@@ -192,8 +192,8 @@ class Recovery:
                 **({"target": facts["target"]} if "target" in facts else {}),
             },
         )
-        await self._tell("restore", restore.restore_id, restore.detail(), by)
-        await self._read_back(restore)
+        await self.ledger.tell_now("restore", restore.restore_id, restore.detail(), by=by)
+        await self.ledger.restore_read_back(restore.restore_id, restore.version)
         return plan
 
     async def apply(
@@ -212,7 +212,7 @@ class Recovery:
             await asyncio.to_thread(self._refuse_growing, plan, incident)
         async with self._connected(sandbox="target" in plan.facts) as org:
             _refuse_other_org(plan, org)
-            await self._tell("restore", restore_id, restore.next().detail(), by)
+            await self.ledger.tell_now("restore", restore_id, restore.next().detail(), by=by)
             run = Apply(
                 plan,
                 restore.next(),
@@ -229,7 +229,7 @@ class Recovery:
             )
             run.anew.ids.update(await asyncio.to_thread(self._copied, plan))
             done = await run.run()
-        await self._read_back(done)  # what follows asks the journal
+        await self.ledger.restore_read_back(done.restore_id, done.version)  # what follows asks the journal
         return done
 
     async def start_apply(self, restore_id: str, typed_hash: str, *, by: str, force: bool = False) -> str:
@@ -264,8 +264,8 @@ class Recovery:
         changed = restore.next(
             state="verified" if verdict.good else "differs", counts={"verdict": verdict.summary()}
         )
-        await self._tell("restore", restore_id, changed.detail(), by)
-        await self._read_back(changed)
+        await self.ledger.tell_now("restore", restore_id, changed.detail(), by=by)
+        await self.ledger.restore_read_back(changed.restore_id, changed.version)
         if verdict.good and restore.incident_id and restore.kind != "rehearsal":
             incident = await self._find(restore.incident_id)
             if incident.state != "closed":
@@ -301,7 +301,7 @@ class Recovery:
             transactions=tuple(row[0] for row in found),
             users=(restore.user_id,) if restore.user_id else (),
         )
-        now = await self._org_now()
+        now = await self.ledger.org_now()
         incident = by_hand([meant], title=f"undo of {restore_id}", fields=(), opened_at=now)
         incident = replace(incident, contained_at=now)  # what made it has ended: all of it came back
         await self._keep(incident, by)
@@ -368,7 +368,7 @@ class Recovery:
 
     async def keep_drill(self, drill: Drill, *, by: str) -> dict[str, Any]:
         """Tell what a drill measured, wherever it was."""
-        await self._tell("drill", drill.drill_id, drill.detail(), by)
+        await self.ledger.tell_now("drill", drill.drill_id, drill.detail(), by=by)
         await self.ledger.read_back("drill_known", {"drill_id": drill.drill_id})
         return drill.detail()
 
@@ -409,14 +409,9 @@ class Recovery:
             restore = _of_data(restore_of(reader, restore_id))
             is_real = restore.incident_id and restore.kind != "rehearsal"
             incident = find(reader, restore.incident_id) if is_real else None
-        plan = await asyncio.to_thread(load_plan, restore.plan_file)
-        if plan.hash != restore.plan_hash:
-            raise BadArgument(
-                "the plan's file is not the one that was made: nothing was written",
-                where=str(plan.path),
-                do="plan again",
-            )
-        checked(plan, typed_hash)
+        plan = await asyncio.to_thread(
+            confirmed, restore.plan_file, restore.plan_hash, typed_hash, undone="written"
+        )
         return plan, restore, incident
 
     def _refuse_growing(self, plan: Plan, incident: Incident | None) -> None:
@@ -469,34 +464,16 @@ class Recovery:
         return found
 
     async def _decide(self, kind: str, alert_id: str, by: str) -> None:
-        at = await self._org_now()
+        at = await self.ledger.org_now()
         await asyncio.to_thread(self.ledger.tell, kind, alert_id, {}, by=by, at=at, alert_id=alert_id)
         await self.ledger.read_back("decision_kept", {"kind": kind, "alert_id": alert_id, "at": at})
 
     async def _keep(self, incident: Incident, by: str) -> dict[str, Any]:
-        await self._tell("incident", incident.incident_id, incident.detail(), by)
+        await self.ledger.tell_now("incident", incident.incident_id, incident.detail(), by=by)
         await self.ledger.read_back(
             "incident_version", {"incident_id": incident.incident_id, "version": incident.version}
         )
         return incident.detail()
-
-    async def _read_back(self, restore: Restore) -> None:
-        given = {"restore_id": restore.restore_id, "version": restore.version}
-        await self.ledger.read_back("restore_version", given)
-
-    async def _tell(self, kind: str, key: str, detail: Mapping[str, Any], by: str) -> None:
-        at = await self._org_now()
-        await asyncio.to_thread(self.ledger.tell, kind, key, detail, by=by, at=at)
-
-    async def _org_now(self) -> int:
-        """The newest org time the journal knows: facts go by event time."""
-
-        def look() -> int:
-            with self.ledger.reader() as reader:
-                row = reader.execute(sql("newest")).fetchone()
-            return int(row[0] or 0) if row else 0
-
-        return await asyncio.to_thread(look) or self.ledger.clock.wall_ms()
 
 
 def _of_data(restore: Restore) -> Restore:

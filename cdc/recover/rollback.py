@@ -23,7 +23,7 @@ from cdc.change.setup_kinds import METADATA, METADATA_TYPE
 from cdc.errors import BadArgument, NotFound
 from cdc.ports.metadata import RETRIEVE_COMPONENTS_MAX, DeployStatus, Listed, OrgMetadata
 from cdc.recover.ledger import Ledger
-from cdc.recover.planfile import Plan, checked, load_plan, save_plan
+from cdc.recover.planfile import Plan, confirmed, load_plan, save_plan
 from cdc.recover.restores import Restore, restore_of
 from cdc.recover.rollback_plan import (
     FLOW,
@@ -37,7 +37,6 @@ from cdc.recover.rollback_plan import (
     rows_of,
     wanted,
 )
-from cdc.recover.statements import sql
 from cdc.recover.works import Work, Works
 
 if TYPE_CHECKING:
@@ -229,7 +228,7 @@ class Rollbacks:
             return int(reader.execute("SELECT coalesce(max(seq), 0) FROM main.changes").fetchone()[0])
 
     async def _kept(self, rows: Sequence[Row], facts: dict[str, Any], package: bytes, by: str) -> Plan:
-        facts["planned_at"] = await self._org_now()
+        facts["planned_at"] = await self._ledger.org_now()
         file = self._folder / f"{facts['restore_id']}.zip"
         facts["package"] = str(file)
         plan = await asyncio.to_thread(save_plan, self._folder, as_table(rows), facts)
@@ -284,7 +283,7 @@ class Rollbacks:
                 restore = restore.next(
                     state="writing",
                     user_id=org.user_id,
-                    started_at=await self._org_now(),
+                    started_at=await self._ledger.org_now(),
                     counts={"deploy_id": deploy_id},
                 )
                 await self._tell(restore, by)
@@ -303,7 +302,7 @@ class Rollbacks:
             wrong = not_as_planned(rows, await self._now_of(metadata, rows))
         done = restore.next(
             state="differs" if wrong else "verified",
-            ended_at=await self._org_now(),
+            ended_at=await self._ledger.org_now(),
             counts={"deployed": plan.facts["records"], "differs": wrong[:PROBLEMS_MAX]},
         )
         await self._tell(done, by)
@@ -311,14 +310,9 @@ class Rollbacks:
 
     async def _to_apply(self, restore_id: str, typed_hash: str, force: bool) -> tuple[Plan, Restore]:
         restore = await asyncio.to_thread(self._restore, restore_id)
-        plan = await asyncio.to_thread(load_plan, restore.plan_file)
-        if plan.hash != restore.plan_hash:
-            raise BadArgument(
-                "the plan's file is not the one that was made: nothing was deployed",
-                where=str(plan.path),
-                do="plan again",
-            )
-        checked(plan, typed_hash)
+        plan = await asyncio.to_thread(
+            confirmed, restore.plan_file, restore.plan_hash, typed_hash, undone="deployed"
+        )
         if not plan.facts["records"]:
             raise BadArgument("there is nothing to put back", where=restore_id)
         if not _is_valid(plan.facts) and not force:
@@ -390,20 +384,8 @@ class Rollbacks:
         return restore
 
     async def _tell(self, restore: Restore, by: str) -> None:
-        at = await self._org_now()
-        await asyncio.to_thread(
-            self._ledger.tell, "restore", restore.restore_id, restore.detail(), by=by, at=at
-        )
-        given = {"restore_id": restore.restore_id, "version": restore.version}
-        await self._ledger.read_back("restore_version", given)
-
-    async def _org_now(self) -> int:
-        def look() -> int:
-            with self._ledger.reader() as reader:
-                row = reader.execute(sql("newest")).fetchone()
-            return int(row[0] or 0) if row else 0
-
-        return await asyncio.to_thread(look) or self._ledger.clock.wall_ms()
+        await self._ledger.tell_now("restore", restore.restore_id, restore.detail(), by=by)
+        await self._ledger.restore_read_back(restore.restore_id, restore.version)
 
 
 async def _read(metadata: OrgMetadata, listed: Sequence[Listed]) -> dict[str, Source]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +131,11 @@ def _retention_ms(settings: Settings) -> int:
     return int(duration_s(settings.log.retention) * 1000)
 
 
+def _definitions() -> Sequence[str]:
+    """The macros of the rooms that answer."""
+    return (*answer_sql.definitions(), *recover_sql.definitions())
+
+
 def make_journal(settings: Settings, **more: Any) -> DuckJournal:
     """The journal of the settings, with the macros of the room that answers."""
     return DuckJournal(
@@ -140,10 +145,10 @@ def make_journal(settings: Settings, **more: Any) -> DuckJournal:
         threads=settings.journal.threads,
         segments=settings.journal.segments,
         forget=forgetting(settings.detect.state_path),
-        log_retention_ms=int(duration_s(settings.log.retention) * 1000),
+        log_retention_ms=_retention_ms(settings),
         seal_records=settings.journal.seal_records,
         signing_key=signing_key(settings.journal.signing_key_file),
-        definitions=(*answer_sql.definitions(), *recover_sql.definitions()),
+        definitions=_definitions(),
         on_fields=refresh_entity_views,
         **more,
     )
@@ -164,7 +169,7 @@ def make_lake(settings: Settings) -> Lake:
         shards=settings.journal.shards,
         memory_limit=settings.journal.memory_limit,
         threads=settings.journal.threads,
-        definitions=(*answer_sql.definitions(), *recover_sql.definitions()),
+        definitions=_definitions(),
         on_fields=refresh_entity_views,
     )
 

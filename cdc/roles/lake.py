@@ -20,29 +20,17 @@ from cdc.avro.store import SchemaStore
 from cdc.errors import CdcError, JournalLocked, LogUnavailable, StopProcess
 from cdc.journal.lake import Lake
 from cdc.journal.shard import LakeShard
-from cdc.log.follow import follow
+from cdc.log.follow import StoreFollower, follow
 from cdc.log.kafka_shards import KafkaShards
 from cdc.logs import Event, logger
 from cdc.ports.columns import ColumnBatch
-from cdc.ports.log import Checkpoint, Log, LogBatch
+from cdc.ports.log import Log, LogBatch
 from cdc.roles.build import kafka_options, make_lake
 from cdc.roles.process import Life, Worker
 from cdc.settings import Settings
 
 AGAIN_S: Final = 2.0
 LOOK_EVERY_S: Final = 1.0
-
-
-@dataclass(slots=True)
-class PartFollower:
-    """Hands batches to a part's writer."""
-
-    shard: LakeShard
-    checkpoint: Checkpoint
-
-    def take(self, batch: ColumnBatch) -> None:
-        self.shard.commit(batch)
-        self.checkpoint = batch.checkpoint
 
 
 @dataclass(slots=True)
@@ -72,7 +60,7 @@ class Pipeline:
         self.shard.let_go()
 
     def _run(self) -> None:
-        follower = PartFollower(self.shard, self.shard.checkpoint)
+        follower = StoreFollower(self.shard, self.shard.checkpoint)
         schemas = SchemaStore(self.schema_text)
 
         def decode(batch: LogBatch) -> ColumnBatch:

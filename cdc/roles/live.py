@@ -24,7 +24,7 @@ from cdc.change.masking import Masked
 from cdc.errors import CdcError, JournalLocked, LogUnavailable, Undecodable
 from cdc.journal.journal import DuckJournal
 from cdc.journal.lake import Lake, is_lake
-from cdc.log.follow import Follower, follow
+from cdc.log.follow import Follower, StoreFollower, follow
 from cdc.logs import Event, logger
 from cdc.metrics import Metrics
 from cdc.ports.clock import Clock
@@ -104,7 +104,7 @@ async def _live(
             store = parts.enter_context(_journal(settings, log, life)) if journal else None
             followers: list[Follower] = []
             if store and isinstance(store.journal, DuckJournal):
-                followers.append(JournalFollower(store.journal, store.checkpoint))
+                followers.append(StoreFollower(store.journal, store.checkpoint))
             if detect and (settings.detect.enabled or not (capture or journal)):
                 followers.append(parts.enter_context(_detector(settings, log)))
             if followers:
@@ -176,18 +176,6 @@ class Store:
     journal: DuckJournal | Lake
     checkpoint: Checkpoint
     worker: LakeWorker | None = None
-
-
-@dataclass(slots=True)
-class JournalFollower:
-    """Hands batches to the journal's writer; the queue there is bounded, so a slow disk slows the reading."""
-
-    journal: DuckJournal
-    checkpoint: Checkpoint
-
-    def take(self, batch: ColumnBatch) -> None:
-        self.journal.commit(batch)
-        self.checkpoint = batch.checkpoint
 
 
 @contextlib.contextmanager
@@ -293,7 +281,7 @@ def journal_alone(settings: Settings, log: Log) -> Iterator[Any]:
         if not isinstance(store.journal, DuckJournal):
             yield store.journal.reader
         else:
-            with _reader(log, [JournalFollower(store.journal, store.checkpoint)], life):
+            with _reader(log, [StoreFollower(store.journal, store.checkpoint)], life):
                 yield store.journal.reader
     if life.failure:
         raise life.failure

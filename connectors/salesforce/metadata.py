@@ -17,8 +17,8 @@ from cdc.ports.metadata import DeployMessage, DeployStatus, Listed, Listing, Ret
 from cdc.ports.types import Millis
 from connectors.salesforce.packages import unpacked
 from connectors.salesforce.rest import Answer, Rest, error_of
-from connectors.salesforce.session import Token, retry_after_s
-from connectors.salesforce.soap import ENVELOPE, STATUS_OF, document_of, fault_of
+from connectors.salesforce.session import retry_after_s
+from connectors.salesforce.soap import STATUS_OF, called, document_of, fault_of
 
 METADATA: Final = "http://soap.sforce.com/2006/04/metadata"
 QUERIES_MAX: Final = 3
@@ -63,8 +63,8 @@ class SalesforceMetadata:
         return Listing(tuple(found), min(times, default=Millis(0)), known)
 
     async def _list(self, types: Sequence[str]) -> tuple[list[ElementTree.Element], Millis]:
-        queries = "".join(f"<m:queries><m:type>{escape(one)}</m:type></m:queries>" for one in types)
-        version = f"<m:asOfVersion>{self._rest.api_version}</m:asOfVersion>"
+        queries = "".join(f"<a:queries><a:type>{escape(one)}</a:type></a:queries>" for one in types)
+        version = f"<a:asOfVersion>{self._rest.api_version}</a:asOfVersion>"
         return await self._results("listMetadata", queries + version)
 
     async def _list_each(self, types: Sequence[str]) -> tuple[list[ElementTree.Element], Millis]:
@@ -107,20 +107,20 @@ class SalesforceMetadata:
     async def _retrieve(self, members: Mapping[str, Sequence[str]]) -> Retrieved:
         where = f"retrieve of {sum(map(len, members.values()))}"
         types = "".join(
-            f"<m:types>{''.join(f'<m:members>{escape(name)}</m:members>' for name in names)}"
-            f"<m:name>{escape(kind)}</m:name></m:types>"
+            f"<a:types>{''.join(f'<a:members>{escape(name)}</a:members>' for name in names)}"
+            f"<a:name>{escape(kind)}</a:name></a:types>"
             for kind, names in members.items()
         )
         version = self._rest.api_version
         asked = (
-            f"<m:retrieveRequest><m:apiVersion>{version}</m:apiVersion><m:singlePackage>true</m:singlePackage>"
-            f"<m:unpackaged>{types}<m:version>{version}</m:version></m:unpackaged></m:retrieveRequest>"
+            f"<a:retrieveRequest><a:apiVersion>{version}</a:apiVersion><a:singlePackage>true</a:singlePackage>"
+            f"<a:unpackaged>{types}<a:version>{version}</a:version></a:unpackaged></a:retrieveRequest>"
         )
         [begun], _ = await self._results("retrieve", asked)
-        status = f"<m:asyncProcessId>{escape(_said(begun, 'id'))}</m:asyncProcessId>"
+        status = f"<a:asyncProcessId>{escape(_said(begun, 'id'))}</a:asyncProcessId>"
         async for _ in self._pauses(where):
             [result], org_time = await self._results(
-                "checkRetrieveStatus", f"{status}<m:includeZip>true</m:includeZip>"
+                "checkRetrieveStatus", f"{status}<a:includeZip>true</a:includeZip>"
             )
             if _said(result, "done") == "true":
                 break
@@ -147,14 +147,14 @@ class SalesforceMetadata:
             "rollbackOnError": True,
             "singlePackage": True,
         }
-        given = "".join(f"<m:{name}>{str(value).lower()}</m:{name}>" for name, value in options.items())
+        given = "".join(f"<a:{name}>{str(value).lower()}</a:{name}>" for name, value in options.items())
         content = base64.b64encode(package).decode()
-        asked = f"<m:ZipFile>{content}</m:ZipFile><m:DeployOptions>{given}</m:DeployOptions>"
+        asked = f"<a:ZipFile>{content}</a:ZipFile><a:DeployOptions>{given}</a:DeployOptions>"
         [begun], _ = await self._results("deploy", asked)
         return _said(begun, "id")
 
     async def deploy_status(self, deploy_id: str) -> DeployStatus:
-        asked = f"<m:asyncProcessId>{escape(deploy_id)}</m:asyncProcessId><m:includeDetails>true</m:includeDetails>"
+        asked = f"<a:asyncProcessId>{escape(deploy_id)}</a:asyncProcessId><a:includeDetails>true</a:includeDetails>"
         [result], org_time = await self._results("checkDeployStatus", asked)
         messages = [
             one
@@ -191,24 +191,8 @@ class SalesforceMetadata:
 
     async def _results(self, call: str, body: str) -> tuple[list[ElementTree.Element], Millis]:
         """The `result` elements of a call."""
-
-        def envelope(token: Token) -> bytes:
-            return (
-                f'<?xml version="1.0" encoding="UTF-8"?><e:Envelope xmlns:e="{ENVELOPE}" xmlns:m="{METADATA}">'
-                f"<e:Header><m:SessionHeader><m:sessionId>{escape(token.access_token)}</m:sessionId>"
-                f"</m:SessionHeader><m:CallOptions><m:client>{escape(self._rest.client_name)}</m:client>"
-                f"</m:CallOptions></e:Header><e:Body><m:{call}>{body}</m:{call}></e:Body></e:Envelope>"
-            ).encode()
-
         self._calls += 1
-        raw = await self._rest.exchange(
-            "POST",
-            f"/services/Soap/m/{self._rest.api_version}",
-            content=envelope,
-            headers={"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""', "Accept": "text/xml"},
-            refused=lambda raw: raw.status == 401 or fault_of(raw)[0] == "INVALID_SESSION_ID",
-            where=call,
-        )
+        raw = await called(self._rest, "m", METADATA, call, body, client=self._rest.client_name, where=call)
         code, said = fault_of(raw)
         if code or raw.status >= 300:
             refusal = [{"errorCode": code, "message": said}]

@@ -25,28 +25,38 @@ _FAULT_TEXT = re.compile(rb"<faultstring>(.*?)</faultstring>", re.DOTALL)
 STATUS_OF = {"INVALID_SESSION_ID": 401, "REQUEST_LIMIT_EXCEEDED": 403, "SERVER_UNAVAILABLE": 503}
 
 
-async def undelete(rest: Rest, ids: Sequence[RecordId], *, client: str, all_or_none: bool) -> Written:
-    """Take records out of the Recycle Bin. Errors: those of the port `OrgWriter`."""
-    where = f"undelete of {len(ids)}"
-    asked = "".join(f"<u:ids>{record_id}</u:ids>" for record_id in ids)
+async def called(
+    rest: Rest, door: str, namespace: str, call: str, body: str, *, client: str, where: str, headers: str = ""
+) -> Raw:
+    """The raw answer of one call, a refusal too; the session goes into the envelope and is renewed where it has ended.
+
+    `door` is the API's letter in the path; in `body` and `headers` the prefix of `namespace` is `a`.
+    """
 
     def envelope(token: Token) -> bytes:
         return (
-            f'<?xml version="1.0" encoding="UTF-8"?><e:Envelope xmlns:e="{ENVELOPE}" xmlns:u="{PARTNER}">'
-            f"<e:Header><u:SessionHeader><u:sessionId>{escape(token.access_token)}</u:sessionId></u:SessionHeader>"
-            f"<u:CallOptions><u:client>{escape(client)}</u:client></u:CallOptions>"
-            f"<u:AllOrNoneHeader><u:allOrNone>{str(all_or_none).lower()}</u:allOrNone></u:AllOrNoneHeader>"
-            f"</e:Header><e:Body><u:undelete>{asked}</u:undelete></e:Body></e:Envelope>"
+            f'<?xml version="1.0" encoding="UTF-8"?><e:Envelope xmlns:e="{ENVELOPE}" xmlns:a="{namespace}">'
+            f"<e:Header><a:SessionHeader><a:sessionId>{escape(token.access_token)}</a:sessionId></a:SessionHeader>"
+            f"<a:CallOptions><a:client>{escape(client)}</a:client></a:CallOptions>{headers}"
+            f"</e:Header><e:Body><a:{call}>{body}</a:{call}></e:Body></e:Envelope>"
         ).encode()
 
-    raw = await rest.exchange(
+    return await rest.exchange(
         "POST",
-        f"/services/Soap/u/{rest.api_version}",
+        f"/services/Soap/{door}/{rest.api_version}",
         content=envelope,
         headers={"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""', "Accept": "text/xml"},
         refused=lambda raw: raw.status == 401 or fault_of(raw)[0] == "INVALID_SESSION_ID",
         where=where,
     )
+
+
+async def undelete(rest: Rest, ids: Sequence[RecordId], *, client: str, all_or_none: bool) -> Written:
+    """Take records out of the Recycle Bin. Errors: those of the port `OrgWriter`."""
+    where = f"undelete of {len(ids)}"
+    asked = "".join(f"<a:ids>{record_id}</a:ids>" for record_id in ids)
+    whole = f"<a:AllOrNoneHeader><a:allOrNone>{str(all_or_none).lower()}</a:allOrNone></a:AllOrNoneHeader>"
+    raw = await called(rest, "u", PARTNER, "undelete", asked, client=client, where=where, headers=whole)
     code, said = fault_of(raw)
     if code or raw.status >= 300:
         body = [{"errorCode": code, "message": said}]

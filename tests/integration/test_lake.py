@@ -19,12 +19,11 @@ from cdc.avro.store import SchemaStore
 from cdc.journal.journal import DuckJournal
 from cdc.journal.lake import Lake
 from cdc.journal.verify import verify
-from cdc.log.follow import follow
+from cdc.log.follow import StoreFollower, follow
 from cdc.ports.columns import ColumnBatch
 from cdc.ports.log import Log
 from cdc.ports.types import SchemaId
 from cdc.roles.build import make_log
-from cdc.roles.live import JournalFollower
 from cdc.settings import Settings
 from tests.conftest import free_ports
 from tests.integration.living import PATIENCE_S, Running, running, simulated_org, until, write_settings
@@ -54,7 +53,7 @@ class Following:
     """Ends the reading when nothing more has come for a while."""
 
     def __init__(self, journal: DuckJournal, stop: threading.Event) -> None:
-        self._journal = JournalFollower(journal, journal.checkpoint)
+        self._journal = StoreFollower(journal, journal.checkpoint)
         self._stop = stop
         self._quiet = 0
 

@@ -18,7 +18,7 @@ from cdc.capture.recorder import Recorder
 from cdc.detect.detector import Detector
 from cdc.detect.reader import DetectorFollower
 from cdc.journal.journal import DuckJournal
-from cdc.log.follow import follow
+from cdc.log.follow import StoreFollower, follow
 from cdc.metrics import Metrics
 from cdc.ports.columns import ColumnBatch
 from cdc.ports.log import Checkpoint, Log, LogBatch, LogRecord
@@ -28,7 +28,6 @@ from cdc.ports.types import Millis, SchemaId
 from cdc.roles.bench import day
 from cdc.roles.bench.events import CHANNEL, BenchOrg
 from cdc.roles.bench.measure import Figure, Stopwatch, measured
-from cdc.roles.live import JournalFollower
 from cdc.roles.process import calm_the_collector
 from connectors.salesforce.pubsub import PubSubOptions, PubSubSource
 from connectors.salesforce.session import Token
@@ -123,7 +122,7 @@ def journal(log: Log, count: int) -> tuple[Figure, Figure]:
         checkpoint = store.open()
         stop = threading.Event()
         with measured("journal", count) as figure:
-            _follow(log, [JournalFollower(store, checkpoint), Kept(count, stop)], stop)
+            _follow(log, [StoreFollower(store, checkpoint), Kept(count, stop)], stop)
             store.close()
         figure.bytes_kept = sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file())
         store = DuckJournal(path, ORG, **given)
