@@ -29,12 +29,16 @@ Words = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """`more` are arguments put behind the example, `exits` the exit codes that are right."""
+    """`more` are arguments put behind the example, `exits` the exit codes that are right.
+
+    An example with an option of `apart` opens the journal by itself: it runs beside a copy.
+    """
 
     ends: str = FINISHES
     prepare: Callable[[Lived], Words] = field(default=lambda _: {})
     more: tuple[str, ...] = ()
     exits: tuple[int, ...] = (0,)
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -146,7 +150,7 @@ NEEDS: dict[str, Need] = {
     "run": Need(ALONE),
     "capture": Need(ALONE),
     "journal": Need(ALONE),
-    "detect": Need(prepare=_day),
+    "detect": Need(prepare=_day, apart=("--from",)),
     "simulator": Need(ENDLESS, more=("--listen", "127.0.0.1:0", "--pubsub-listen", "127.0.0.1:0")),
     "demo": Need(more=("--days", "2")),
     "bench": Need(more=("--changes", "1000")),

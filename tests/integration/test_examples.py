@@ -82,6 +82,8 @@ def test_the_example_runs(lived: Lived, tmp_path: Path, verb: str, example: str)
     words = {**lived.words(), **need.prepare(lived)}
     arguments = [*shlex.split(replaced(example, words))[1:], *need.more]
     folder = alone(lived, tmp_path) if need.ends == ALONE else lived.folder
+    if set(need.apart) & set(arguments):
+        folder = alone(lived, copied(lived, tmp_path / "copy"))
     command = [sys.executable, "-m", "cdc.cli", *arguments]
     environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": os.getcwd()}
     with (tmp_path / "out").open("wb") as out:
@@ -92,6 +94,7 @@ def test_the_example_runs(lived: Lived, tmp_path: Path, verb: str, example: str)
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             env=environment,
+            preexec_fn=_may_be_interrupted,
         )
         code = finished(process) if need.ends == FINISHES else stopped(process, tmp_path / "out", verb)
     said = (tmp_path / "out").read_text(errors="replace")
@@ -128,6 +131,19 @@ def stopped(process: subprocess.Popen[bytes], out: Path, verb: str) -> int:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(1)
     return finished(process)
+
+
+def copied(lived: Lived, folder: Path) -> Path:
+    """A folder with the journal as it is by now."""
+    command = [sys.executable, "-m", "cdc.cli", "snapshot", str(folder)]
+    subprocess.run(
+        command,
+        cwd=lived.folder,
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
+    return folder
 
 
 def alone(lived: Lived, folder: Path) -> Path:
